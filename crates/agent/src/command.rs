@@ -1,7 +1,8 @@
 //! `agent`: the command.
 //!
-//! Promises: `--check` judges everything that a start judges and opens nothing. One line on
-//! standard output when events are taken. Exit 0 after SIGTERM or SIGINT, 64 for a configuration
+//! Promises: `--check` judges everything that a start judges and opens nothing; where the ledger can
+//! be reached, it says what the key is good for. One line on standard output when events are taken.
+//! Exit 0 after SIGTERM or SIGINT, 64 for a configuration
 //! that is wrong, 1 when something cannot be opened.
 
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use clap::Args;
 use ledgerline_terminal::context::{ClientSettings, Context};
 use ledgerline_terminal::exit::{CommandResult, Exit, Failure};
 
+use crate::asked;
 use crate::emitted;
 use crate::face::check_place;
 use crate::notify::Notifier;
@@ -35,7 +37,8 @@ pub struct AgentArgs {
     /// [sign] and [[tail]].
     #[arg(long = "settings", env = "LEDGERLINE_AGENT_SETTINGS", value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Only say whether the settings are sound.
+    /// Only say whether the settings are sound, and ask the ledger whether the key and the source
+    /// are.
     #[arg(long)]
     check: bool,
 }
@@ -60,7 +63,11 @@ pub fn run(context: &mut Context, args: &AgentArgs) -> CommandResult {
     let settings = args.judge(context)?;
     check(&settings)?;
     if args.check {
-        context.screen.line("the settings are sound")?;
+        for line in asked::missing(&settings.tails) {
+            context.screen.line(&line)?;
+        }
+        let asked = asked::ask(&settings)?;
+        context.screen.line(&format!("the settings are sound; {asked}"))?;
         return Ok(Exit::Ok);
     }
     let stop = longest_stop(&settings);

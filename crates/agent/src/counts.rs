@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use ledgerline_proof::hash::sha256;
 
@@ -54,6 +55,12 @@ pub struct TailCounts {
     pub behind: u64,
     /// Whether the file is there.
     pub is_there: bool,
+    /// Since when it is not.
+    pub missing_since: Option<Instant>,
+    /// Whether something is in the way of reading on.
+    pub is_stuck: bool,
+    /// Lines and events set aside since the last line that gave an event or had none to give.
+    pub fruitless: u64,
 }
 
 /// All of it.
@@ -67,7 +74,8 @@ pub struct Counts {
     tails: Mutex<BTreeMap<String, TailCounts>>,
 }
 
-fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+/// The lock, also after a panic of another thread: counts stay counts.
+pub fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
     of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -106,6 +114,12 @@ impl Counts {
     /// Forgets a file that is no longer followed.
     pub fn forget_tail(&self, name: &str) {
         lock(&self.tails).remove(name);
+    }
+
+    /// What is known of each file.
+    #[must_use]
+    pub fn tails(&self) -> Vec<(String, TailCounts)> {
+        lock(&self.tails).iter().map(|(name, tail)| (name.clone(), tail.clone())).collect()
     }
 
     /// What is known of a file.

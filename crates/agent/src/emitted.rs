@@ -1,8 +1,9 @@
 //! The way to the ledger: the emitter, with its spool, its retries and its heartbeats.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use anyhow::Context as _;
 use ledgerline_client::Misconfigured;
@@ -13,17 +14,20 @@ use ledgerline_emitter::{
 
 use crate::aside::Aside;
 use crate::clock;
-use crate::counts::Counts;
-use crate::face::Health;
+use crate::condition::Refusing;
+use crate::counts::{Counts, lock};
 use crate::outlet::{Keep, NotTaken, Outlet, Unit};
 use crate::settings::Settings;
 
+/// Codes of refusals that the log says once each.
+const CODES_TOLD_MAX: usize = 64;
 /// Bytes that may wait in memory: two of the largest bodies, and what is on its way.
 const MEMORY_BYTES: usize = 48 << 20;
 
 /// The emitter as the agent uses it.
 pub struct Emitted {
     emitter: Emitter,
+    refusing: Arc<Refusing>,
 }
 
 /// How the ledger is reached.
@@ -52,6 +56,8 @@ impl Emitted {
     ) -> anyhow::Result<Self> {
         let transport = transport(settings)?;
         let (facts, aside) = (Arc::clone(counts), Arc::clone(aside));
+        let refusing = Arc::new(Refusing::default());
+        let (kept, told) = (Arc::clone(&refusing), Mutex::default());
         let mut builder = Builder::new(&settings.source, transport.clone())
             .tenant(&settings.tenant)
             .spool(SpoolSettings::new(state.join("spool"), settings.spool_bytes))
@@ -61,7 +67,10 @@ impl Emitted {
             .batch(5000, 4 << 20)
             .heartbeat(Some(settings.heartbeat))
             .heartbeat_detail(move || facts.detail())
-            .on_refused(move |refusal| refused(&aside, refusal));
+            .on_refused(move |refusal| {
+                kept.refused(&refusal.why.code);
+                refused(&aside, refusal, &told);
+            });
         if let Some(signing) = &settings.signing {
             builder = builder.signing(signing.key()?);
         }
@@ -69,13 +78,19 @@ impl Emitted {
             builder = builder.watch(key.clone(), transport);
         }
         let emitter = builder.start().context("the spool")?;
-        Ok(Self { emitter })
+        Ok(Self { emitter, refusing })
     }
 
     /// The emitter's own counts.
     #[must_use]
     pub fn counts(&self) -> Sent {
         self.emitter.counts()
+    }
+
+    /// What the ledger refused for the sake of the key, and whether there was room.
+    #[must_use]
+    pub fn refusing(&self) -> &Refusing {
+        &self.refusing
     }
 
     /// The emitter.
@@ -85,11 +100,17 @@ impl Emitted {
     }
 }
 
-/// The ledger refused an event that was taken here: it is named, for it will not be sent again.
-fn refused(aside: &Aside, refusal: &Refusal) {
+/// The ledger refused an event that was taken here. Each is named in the file beside, for it will
+/// not be sent again; the log says the first of a code, since a wrong key refuses all of them.
+fn refused(aside: &Aside, refusal: &Refusal, told: &Mutex<BTreeSet<String>>) {
     let code = &*refusal.why.code;
     let id = ledgerline_api::uuid_text::text(&refusal.event_id);
-    tracing::warn!(code = "refused_by_ledger", why = code, event_id = id);
+    let mut told = lock(told);
+    if told.len() < CODES_TOLD_MAX && told.insert(code.to_owned()) {
+        let what = "others of this code are in aside.ndjson only";
+        tracing::warn!(code = "refused_by_ledger", why = code, event_id = id, what);
+    }
+    drop(told);
     aside.refused(clock::unix_nanos(), &id, code);
 }
 
@@ -105,6 +126,7 @@ impl Outlet for Emitted {
             Keep::AsSetUp => self.emitter.hand_over(all),
             Keep::OnDisk => self.emitter.hand_over_durably(all),
         };
+        self.refusing.was_full(matches!(taken, Err(HandOverError::Full)));
         taken.map_err(|error| NotTaken {
             is_full: matches!(error, HandOverError::Full),
             why: match error {
@@ -114,16 +136,5 @@ impl Outlet for Emitted {
                 error => error.to_string(),
             },
         })
-    }
-}
-
-impl Health for Emitted {
-    fn trouble(&self) -> Option<String> {
-        let counts = self.counts();
-        counts.spool_failed.then(|| "the spool's disk has failed".to_owned())
-    }
-
-    fn metrics(&self) -> String {
-        self.counts().to_prometheus()
     }
 }

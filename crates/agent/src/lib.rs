@@ -17,8 +17,10 @@
 //! Refuses: to speak to others than this machine's; see `face`.
 
 mod aside;
+mod asked;
 mod clock;
 mod command;
+mod condition;
 mod counts;
 mod emitted;
 mod face;

@@ -26,6 +26,7 @@ use tokio::time::{interval, timeout};
 
 use crate::aside::Aside;
 use crate::clock;
+use crate::condition::Conditions;
 use crate::counts::Counts;
 use crate::emitted::Emitted;
 use crate::face::{Connections, Face, Health, Listener, SocketFile, serve};
@@ -37,6 +38,8 @@ use crate::settings::{Settings, Signing, TailSettings};
 use crate::state::State;
 use crate::tail::{self, Order, With};
 
+/// How often changes of the agent's condition are looked for.
+const SECOND: Duration = Duration::from_secs(1);
 /// How often old salts are looked for.
 const HOUR: Duration = Duration::from_secs(3600);
 /// What a stop may take beyond the time for sending: for open requests.
@@ -57,6 +60,7 @@ pub struct Running {
     stop_time: Duration,
     emitted: Arc<Emitted>,
     judge: Arc<Judge>,
+    conditions: Arc<Conditions>,
     face: Arc<Face>,
     runtime: Runtime,
     stopping: watch::Sender<bool>,
@@ -88,10 +92,11 @@ impl Running {
         let aside = Arc::new(Aside::new(state.path()));
         let emitted = Arc::new(Emitted::start(&settings, state.path(), &counts, &aside)?);
         let outlet: Arc<dyn Outlet> = Arc::clone(&emitted) as _;
+        let conditions = Arc::new(Conditions::new(Arc::clone(&emitted), Arc::clone(&counts)));
         let face = Face::new(
             Arc::clone(&judge),
             Arc::clone(&outlet),
-            Arc::clone(&emitted) as Arc<dyn Health>,
+            Arc::clone(&conditions) as Arc<dyn Health>,
             Arc::clone(&counts),
             settings.loopback.as_ref().map(|door| door.key.as_str()),
         );
@@ -119,6 +124,7 @@ impl Running {
             stop_time: settings.stop,
             emitted,
             judge,
+            conditions,
             face,
             runtime,
             stopping,
@@ -160,7 +166,7 @@ impl Running {
     ) {
         self.runtime.block_on(async {
             let mut beat = interval(notifier.beat().unwrap_or(HOUR));
-            let mut hour = interval(HOUR);
+            let (mut hour, mut second) = (interval(HOUR), interval(SECOND));
             loop {
                 tokio::select! {
                     _ = signals.terminate.recv() => return,
@@ -172,6 +178,7 @@ impl Running {
                         }
                     }
                     _ = beat.tick() => notifier.alive(),
+                    _ = second.tick() => self.conditions.look(),
                     _ = hour.tick() => {
                         if let Err(error) = self.judge.salts().forget(clock::unix_nanos()) {
                             let why = format!("{error:#}");

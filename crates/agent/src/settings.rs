@@ -114,6 +114,7 @@ struct TailTable {
     region: Option<String>,
     issuer: Option<String>,
     replay_lines: Option<u64>,
+    late_seconds: Option<u64>,
 }
 
 /// The file, as it is read.
@@ -190,6 +191,9 @@ pub struct TailSettings {
     pub naming: Naming,
     /// Lines that are read again after a restart, so that the adapter remembers what they said.
     pub replay_lines: u64,
+    /// For how long nothing may come to a renamed file before it counts as read to its end:
+    /// writers keep it open until they are told.
+    pub late: Duration,
 }
 
 impl TailSettings {
@@ -215,6 +219,8 @@ pub struct Settings {
     pub url: String,
     /// The agent's API key.
     pub key: String,
+    /// The file that it stands in.
+    pub key_file: PathBuf,
     /// Certificates (PEM) to trust instead of the usual ones.
     pub ca_file: Option<PathBuf>,
     /// How long a call may take.
@@ -340,6 +346,7 @@ impl AgentFile {
         }
         Ok(Settings {
             key: read_secret_file(&key_file)?,
+            key_file,
             ca_file: reach.ca_file,
             timeout: ms("timeout_ms", reach.timeout_ms, 30_000, 100, 600_000)?,
             tenant: own.tenant.unwrap_or_default(),
@@ -464,8 +471,13 @@ fn tail(table: TailTable) -> anyhow::Result<TailSettings> {
     if !(1000..=1_000_000).contains(&replay_lines) {
         return Err(wrong(format!("[[tail]] {name}: replay_lines is 1000 to 1000000")));
     }
-    let (path, adapter) = (table.path, adapter.map(|one| one.name));
-    Ok(TailSettings { name, path, adapter, naming, replay_lines })
+    let late = table.late_seconds.unwrap_or(60);
+    if !(1..=86_400).contains(&late) {
+        return Err(wrong(format!("[[tail]] {name}: late_seconds is 1 to 86400")));
+    }
+    let (path, adapter, late) =
+        (table.path, adapter.map(|one| one.name), Duration::from_secs(late));
+    Ok(TailSettings { name, path, adapter, naming, replay_lines, late })
 }
 
 #[cfg(test)]
@@ -523,6 +535,7 @@ mod tests {
         check(&tail.replace("/var/log/", "log/"), "must be absolute");
         check(&tail.replace("ledgerline", "unheard-of"), "adapter is ledgerline or one of");
         check(&format!("{tail}replay_lines = 5"), "replay_lines is 1000");
+        check(&format!("{tail}late_seconds = 0"), "late_seconds is 1");
         check(&format!("{tail}colour = \"red\""), "unknown field `colour`");
         check("socket = \"/a\"\n[sign]\nalg = \"RS256\"\nkey_id = \"k\"\nkey_file = \"/k\"", "alg");
     }

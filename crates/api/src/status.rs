@@ -1,11 +1,12 @@
 //! The server's status and the register of issuers, as JSON.
 
+use ledgerline_proof::vocabulary as kernel;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_with::skip_serializing_none;
 
 use crate::progress::AllProgress;
-use crate::values::{HexHash, Str};
+use crate::values::{HexHash, Str, Word};
 
 /// An older origin that this ledger continues.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -35,6 +36,9 @@ pub struct Credential<'a> {
     pub source: Str<'a>,
     /// Its roles.
     pub roles: Vec<Str<'a>>,
+    /// Event types that its grant covers; empty for all. Servers of before did not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub types: Option<Vec<Word<kernel::EventType>>>,
 }
 
 /// Whether the head store, which keeps the newest checkpoint, works.

@@ -10,7 +10,7 @@ use ledgerline_api::progress::{AllProgress, Catching, Progress};
 use ledgerline_api::status::{
     self as shown, Credential, HeadStore, IssuerRegister, OlderOrigin, ServerStatus,
 };
-use ledgerline_api::values::HexHash;
+use ledgerline_api::values::{HexHash, Word};
 use ledgerline_issuers::{Issuer, Issuers};
 use ledgerline_node::Reader;
 use ledgerline_view::registry::{Caller, Roles};
@@ -130,6 +130,7 @@ fn status_of(
             all_tenants: auth::is_all_tenant(caller),
             source: caller.source().into(),
             roles: caller.roles().names().into_iter().map(Into::into).collect(),
+            types: Some(caller.key.grant.types.iter().copied().map(Word).collect()),
         },
     })
 }

@@ -532,6 +532,131 @@ fn what_cannot_be_taken_is_said_at_once_and_by_name() {
     assert_eq!((health.status, health.json()["status"].as_str()), (200, Some("ok")));
 }
 
+/// Waits until `/healthz` says a word; "ok" for 200.
+fn until_health(agent: &Agent, word: &str) -> String {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let answer = agent.call(Door::Socket, "GET", "/healthz", None).expect("an answer");
+        let json = answer.json();
+        let said = json["code"].as_str().unwrap_or("ok");
+        assert_eq!(answer.status == 200, said == "ok", "{}", answer.body);
+        if said == word {
+            return json["detail"].as_str().unwrap_or_default().to_owned();
+        }
+        assert!(Instant::now() < until, "{word}: {}\n{}", answer.body, agent.log());
+        sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn an_agent_went_on_as_ok_with_a_key_that_was_refused() {
+    let server = Server::start();
+    let key = |source: &str, types: &[&str]| {
+        let body = json!({ "tenant": "", "source": source, "roles": ["producer"], "types": types });
+        let answer = server.post("/v1/keys", &server.admin, &body);
+        answer.json()["secret"].as_str().expect("a secret").to_owned()
+    };
+    let check = |what: &str, producer: &str, of_check: &str| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut agent = Agent::set_up(folder.path(), &server.url, producer, "");
+        let (exit, said) = agent.fails(&["--check"]);
+        assert!(exit == Some(64) && said.contains(of_check), "{what}: {exit:?} {said}");
+        agent.go();
+        let text: String = (0..200).map(|n| event(n) + "\n").collect();
+        assert_eq!(agent.post(&text).status, 202, "{what}: it is kept");
+        let why = until_health(&agent, "refused");
+        assert!(why.contains("key"), "{what}: {why}");
+        assert_eq!(agent.metric("ledgerline_agent_state{state=\"refused\"}"), 1, "{what}");
+        let until = Instant::now() + PATIENCE;
+        while !agent.log().contains("the agent is not well") {
+            assert!(Instant::now() < until, "{what}: {}", agent.log());
+            sleep(Duration::from_millis(50));
+        }
+        agent.kill_nine();
+        let log = agent.log();
+        for line in ["the agent is not well", "refused_by_ledger"] {
+            let count = log.matches(line).count();
+            assert!(count <= 1, "{what}: {count} lines for 200 events\n{log}");
+        }
+    };
+    check("no key", "llk_none_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "refuses this key");
+    check("another source's", &key("other", &[]), "the key is of");
+    check("too narrow", &key("edge", &["USED"]), "HEARTBEAT");
+    let folder = tempfile::tempdir().expect("a folder");
+    let narrow = key("edge", &["USED", "HEARTBEAT"]);
+    let agent = Agent::set_up(folder.path(), &server.url, &narrow, "");
+    let said = agent.command().arg("--check").output().expect("it starts");
+    let text = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(said.status.success() && text.contains("USED, HEARTBEAT"), "{text}");
+}
+
+#[test]
+fn an_agent_said_nothing_while_the_ledger_was_away() {
+    let mut server = Server::start();
+    let producer = server.key("", "edge", &["producer"]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let relay = Relay::start(&server);
+    let mut agent = Agent::start(folder.path(), &relay.url, &producer, "");
+    until_health(&agent, "ok");
+    server.kill_nine();
+    server.reap();
+    let text: String = (0..200).map(|n| event(n) + "\n").collect();
+    assert_eq!(agent.post(&text).status, 202);
+    until_health(&agent, "ledger_away");
+    assert_eq!(agent.metric("ledgerline_agent_state{state=\"ledger_away\"}"), 1);
+    sleep(Duration::from_secs(2));
+    server.go();
+    relay.follow(&server);
+    until_health(&agent, "ok");
+    agent.drain();
+    sleep(Duration::from_secs(2));
+    assert_eq!(agent.stop(), Some(0), "{}", agent.log());
+    let log = agent.log();
+    for (line, count) in [("the agent is not well", 1), ("is over", 1)] {
+        assert_eq!(log.matches(line).count(), count, "{log}");
+    }
+    assert_eq!(recorded(&server).len(), 200);
+}
+
+#[test]
+fn a_tail_that_gives_nothing_was_named_in_metrics_alone() {
+    let server = Server::start();
+    let producer = server.key("", "edge", &["producer"]);
+    let check = |adapter: &str, text: Option<&str>, word: &str| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let log = folder.path().join("events.ndjson");
+        if let Some(text) = text {
+            fs::write(&log, text).expect("written");
+        }
+        let path = log.display();
+        let tail = format!("[[tail]]\npath = \"{path}\"\nadapter = \"{adapter}\"\n");
+        let mut agent = Agent::start(folder.path(), &server.url, &producer, &tail);
+        let why = until_health(&agent, word);
+        let name = format!("ledgerline_agent_tail_state{{tail=\"events\",state=\"{word}\"}}");
+        if word != "ok" {
+            assert!(why.contains("tail events"), "{why}");
+            assert_eq!(agent.metric(&name), 1);
+            sleep(Duration::from_millis(1500));
+            // What it lacks comes, and all is well.
+            let mut file = fs::File::options().create(true).append(true).open(&log).expect("open");
+            file.write_all((event(1) + "\n").as_bytes()).expect("written");
+        }
+        if word == "tail_missing" {
+            until_health(&agent, "ok");
+        }
+        sleep(Duration::from_millis(1500));
+        assert_eq!(agent.stop(), Some(0), "{}", agent.log());
+        let count = agent.log().matches("the agent is not well").count();
+        assert_eq!(count, usize::from(word != "ok"), "{}", agent.log());
+    };
+    let sound = event(0) + "\n";
+    check("ledgerline", Some(&sound), "ok");
+    check("ledgerline", None, "tail_missing");
+    check("vault", Some(&sound), "tail_unreadable");
+    let array = format!("[\n{},\n{}\n]\n", event(0), event(2));
+    check("ledgerline", Some(&array), "tail_unreadable");
+}
+
 #[test]
 fn no_secret_stands_in_what_an_agent_keeps_and_says() {
     let server = Server::start();

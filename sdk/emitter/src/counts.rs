@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::transport::Refused;
 
@@ -47,6 +48,9 @@ pub struct Counts {
     /// Why the ledger denies everything, where it does: a code. Somebody has to change the
     /// credential or the settings.
     pub denied: Option<String>,
+    /// Why the ledger takes nothing for now and for how long that lasts: it is not reached, or
+    /// asks to wait. `None` once it has answered about events.
+    pub away: Option<(String, Duration)>,
     /// Size of the last checkpoint that was verified.
     pub seen_size: Option<u64>,
     /// Whether the log signed a checkpoint that does not follow from the one before.
@@ -101,6 +105,7 @@ pub(crate) struct Refusals {
     pub retries: BTreeMap<String, u64>,
     pub last: VecDeque<Refusal>,
     pub denied: Option<String>,
+    pub away: Option<(String, Instant)>,
 }
 
 impl Refusals {
@@ -162,6 +167,7 @@ impl Counts {
             ("oldest_milliseconds", "gauge", "Age of the oldest undelivered.", self.oldest_ms),
             ("spool_failed", "gauge", "1: the disk failed.", self.spool_failed.into()),
             ("denied", "gauge", "1: credential or settings refused.", self.denied.is_some().into()),
+            ("away", "gauge", "1: the ledger is not reached or busy.", self.away.is_some().into()),
             (
                 "seen_size",
                 "gauge",

@@ -325,6 +325,7 @@ impl Shared {
         counts.refused = refusals.by_code.clone();
         counts.retries = refusals.retries.clone();
         counts.denied = refusals.denied.clone();
+        counts.away = refusals.away.clone().map(|(why, since)| (why, since.elapsed()));
         drop(refusals);
         let seen = lock(&self.seen);
         counts.seen_size = seen.last.as_ref().map(Checkpoint::size);

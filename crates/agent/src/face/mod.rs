@@ -20,6 +20,6 @@ mod routes;
 mod server;
 mod socket;
 
-pub use self::routes::{Face, Health};
+pub use self::routes::{Face, Health, Trouble};
 pub use self::server::{Connections, Listener, serve};
 pub use self::socket::{SocketFile, check_place};

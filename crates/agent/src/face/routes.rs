@@ -19,10 +19,19 @@ use crate::counts::{Counts, Door};
 use crate::judge::{BodyError, BodyForm, Judge, Judged};
 use crate::outlet::{Keep, NotTaken, Outlet};
 
+/// What keeps events from the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// The gravest, in a word.
+    pub code: &'static str,
+    /// All of it, for people.
+    pub detail: String,
+}
+
 /// How the agent is, asked by `/healthz` and `/metrics`.
 pub trait Health: Send + Sync {
-    /// Why events cannot be taken now; `None` while they are.
-    fn trouble(&self) -> Option<String>;
+    /// What keeps events from the ledger now; `None` while nothing does.
+    fn trouble(&self) -> Option<Trouble>;
     /// Counters of the way to the ledger, in the Prometheus text form.
     fn metrics(&self) -> String;
 }
@@ -120,13 +129,13 @@ impl Face {
 
     fn healthz(&self) -> Response {
         let trouble = match self.is_stopping.load(Ordering::Relaxed) {
-            true => Some("the agent stops".to_owned()),
+            true => Some(Trouble { code: "stopped", detail: "the agent stops".to_owned() }),
             false => self.health.trouble(),
         };
         match trouble {
             None => response(StatusCode::OK, "application/json", b"{\"status\":\"ok\"}\n".to_vec()),
-            Some(why) => {
-                Problem::later(StatusCode::SERVICE_UNAVAILABLE, "not_ready", why).response()
+            Some(Trouble { code, detail }) => {
+                Problem::later(StatusCode::SERVICE_UNAVAILABLE, code, detail).response()
             }
         }
     }

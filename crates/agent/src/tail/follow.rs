@@ -4,10 +4,13 @@
 //! reading   renamed or copied files that are not read to their end, the oldest first, then the
 //!           current one:
 //!             over      nobody writes to it any more: read to its end
-//!             renamed   the writer may still hold it: read on for a few seconds
+//!             renamed   the writer may still hold it: read on until it was quiet for `late`
 //!             current   what the path names
 //! a step    pending events are handed over, or the first of these that has more is read on
 //! ```
+//!
+//! A renamed file that was read to its end is looked at again whenever the tail begins and whenever
+//! the path becomes another file: what was appended in between is read from there on.
 //!
 //! A file was cut when it is shorter than what was read of it, or no longer begins as it did. Then
 //! a copy is looked for, whose rest is read first.
@@ -23,21 +26,19 @@ use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::With;
 use super::file::{self, Input, PIECE_BYTES};
 use super::lines::{Line, Lines};
 use super::mapping::{Mapped, Mapping};
-use super::position::{HEAD_BYTES, Mark, Position, Spot};
+use super::position::{Done, End, HEAD_BYTES, Mark, Position, Spot};
 use crate::aside::Place;
 use crate::clock;
 use crate::counts::Door;
 use crate::outlet::Keep;
 use crate::settings::TailSettings;
 
-/// For which a renamed file is read on: writers learn of it by a signal.
-const LATE: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 5000 });
 /// By which the time of a file may lag behind the clock.
 const STAMP_SECONDS: i64 = 1;
 /// Files that were read to their end and are remembered.
@@ -57,6 +58,7 @@ pub enum Step {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
     Over,
+    /// With the moment from which on nothing came.
     Renamed(Instant),
     Current,
 }
@@ -180,12 +182,17 @@ impl Follower {
                 return Ok(Step::Moved);
             }
             if count > 0 {
+                if let Role::Renamed(quiet_since) = &mut self.reading[at].role {
+                    *quiet_since = Instant::now();
+                }
                 self.take(at, count)?;
                 return self.hand_over();
             }
             match self.reading[at].role {
                 Role::Over => return self.finish(at),
-                Role::Renamed(since) if since.elapsed() > LATE => return self.finish(at),
+                Role::Renamed(since) if since.elapsed() > self.settings.late => {
+                    return self.finish(at);
+                }
                 Role::Renamed(_) => {}
                 Role::Current => return self.look_for_another(at, now),
             }
@@ -292,7 +299,10 @@ impl Follower {
         let tail = &self.settings.name;
         tracing::info!(tail, file = reading.name, "is read to its end");
         if let Some(position) = &mut self.position {
-            position.done.push(reading.mark.clone());
+            let (offset, line) = reading.lines.whole();
+            position
+                .done
+                .push(Done { mark: reading.mark.clone(), end: Some(End { offset, line }) });
             let count = position.done.len();
             position.done.drain(..count.saturating_sub(DONE_MAX));
         }
@@ -330,6 +340,7 @@ impl Follower {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Step::Idle),
             Err(error) => return Err(anyhow::Error::new(error).context(name_of(path))),
         };
+        self.read_late()?;
         self.read_between((dev, ino))?;
         if let Some(position) = &mut self.position
             && position.saved_at == 0
@@ -344,6 +355,35 @@ impl Follower {
         Ok(Step::Moved)
     }
 
+    /// Files that were read to their end and have grown since: somebody held them for longer.
+    fn read_late(&mut self) -> anyhow::Result<()> {
+        let Some(position) = &mut self.position else { return Ok(()) };
+        if position.done.is_empty() {
+            return Ok(());
+        }
+        let mut late = Vec::new();
+        for sibling in file::siblings(&self.settings.path)? {
+            let is_it = |done: &Done| done.mark.is_of(sibling.dev, sibling.ino);
+            let Some(place) = position.done.iter().position(is_it) else { continue };
+            let Some(End { offset, line }) = position.done[place].end else { continue };
+            let Input::Plain(file) = file::open_packed(&sibling.path)? else { continue };
+            // Another file may have come to the same inode.
+            let is_same = file::begins_as(&file, &position.done[place].mark, position)?;
+            if is_same && file.metadata()?.len() > offset {
+                let mark = position.done.remove(place).mark;
+                late.push((name_of(&sibling.path), file, mark, Lines::new(offset, line)));
+            }
+        }
+        for (name, file, mark, lines) in late {
+            let (tail, serial) = (&self.settings.name, self.next_serial + 1);
+            tracing::info!(tail, file = name, "was written to after it was read, and is read on");
+            self.next_serial = serial;
+            let (input, role) = (Input::Plain(file), Role::Renamed(Instant::now()));
+            self.reading.push(Reading { serial, input, mark, lines, role, name });
+        }
+        Ok(())
+    }
+
     /// Files that were current and renamed while nobody looked.
     fn read_between(&mut self, current: (u64, u64)) -> anyhow::Result<()> {
         let Some(position) = &self.position else { return Ok(()) };
@@ -353,6 +393,7 @@ impl Follower {
         let known: Vec<Mark> = position
             .done
             .iter()
+            .map(|done| &done.mark)
             .chain(self.gone.values())
             .chain(self.reading.iter().map(|one| &one.mark))
             .cloned()
@@ -415,6 +456,8 @@ impl Follower {
         self.replay(&position, &replay)?;
         self.skipped_before = self.mapping.skipped();
         self.position = Some(position);
+        self.read_late()?;
+        self.reading.sort_by_key(|one| one.role == Role::Current);
         Ok(())
     }
 
@@ -520,6 +563,8 @@ impl Follower {
             self.with.counts.tail(name, |counts| {
                 counts.lines += pending.lines;
                 counts.events += events as u64;
+                let aside = pending.mapped.aside.len() as u64;
+                counts.fruitless = if events > 0 { 0 } else { counts.fruitless + aside };
                 for (_, code, _, _) in &pending.mapped.aside {
                     *counts.aside.entry(code).or_default() += 1;
                 }
@@ -575,6 +620,13 @@ impl Follower {
         let behind = behind.sum();
         self.with.counts.tail(&self.settings.name, |counts| {
             counts.is_there = current.is_some();
+            let is_missing = self.position.is_some() && self.reading.is_empty();
+            let since = counts.missing_since.unwrap_or_else(Instant::now);
+            counts.missing_since = is_missing.then_some(since);
+            counts.is_stuck = !self.trouble.is_empty();
+            if skipped > counts.skipped {
+                counts.fruitless = 0;
+            }
             (counts.skipped, counts.position, counts.behind) = (skipped, position, behind);
         });
     }

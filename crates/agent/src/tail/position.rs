@@ -11,7 +11,8 @@
 //! of those that were read, under a random key of this position, so that no digest of what stands
 //! in a log is anywhere. `spots` are the files that are being read, the current one last. `replay`
 //! is where reading begins again for the memory of the adapter; `done` are files that were read to
-//! their end, so that none of them is read again when it is packed.
+//! their end and how far that was, so that none of them is read again when it is packed, and what
+//! a late writer appends is read.
 //!
 //! Promises: after a crash the file is the one before or the new one.
 //!
@@ -60,6 +61,25 @@ pub struct Spot {
     pub line: u64,
 }
 
+/// A file that was read to its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    #[serde(flatten)]
+    pub mark: Mark,
+    /// Where its end was; positions of before do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<End>,
+}
+
+/// An end of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct End {
+    /// Bytes before it.
+    pub offset: u64,
+    /// Lines before it.
+    pub line: u64,
+}
+
 /// How far a tail is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
@@ -77,7 +97,7 @@ pub struct Position {
     /// Where the memory of the adapter begins.
     pub replay: Vec<Spot>,
     /// The newest files that were read to their end.
-    pub done: Vec<Mark>,
+    pub done: Vec<Done>,
 }
 
 impl Position {

@@ -58,6 +58,7 @@ impl World {
             adapter,
             naming: Naming::new("eu", "idp").unwrap(),
             replay_lines: 1000,
+            late: Duration::from_millis(100),
         };
         let (taken, counts) = Default::default();
         Self { folder, taken, settings, follower: None, counts }
@@ -208,6 +209,52 @@ fn rename_and_create_loses_nothing() {
     world.restart();
     world.settle();
     world.check(0..8);
+}
+
+#[test]
+fn what_was_written_to_a_renamed_file_late_was_lost() {
+    let check = |after: &dyn Fn(&mut World), what: &str| {
+        let mut world = World::new(None);
+        let (log, older) = (world.log("events.ndjson"), world.log("events.ndjson.1"));
+        lines(&log, 0..10);
+        world.restart();
+        world.settle();
+        // A writer that holds the file, and writes to it whenever it likes.
+        let mut held = OpenOptions::new().append(true).open(&log).unwrap();
+        fs::rename(&log, &older).unwrap();
+        lines(&log, 10..20);
+        world.settle();
+        for n in 20..24 {
+            sleep(Duration::from_millis(60));
+            held.write_all(line(n).as_bytes()).unwrap();
+            world.settle();
+        }
+        world.check(0..24);
+        // It is quiet, so the file counts as read; then comes one line more.
+        sleep(Duration::from_millis(150));
+        world.settle();
+        held.write_all(line(24).as_bytes()).unwrap();
+        after(&mut world);
+        let natives = world.natives();
+        let count = natives.iter().collect::<BTreeSet<_>>().len();
+        assert_eq!((natives.len(), count), (25, 25), "{what}: {natives:?}");
+    };
+    check(
+        &|world| {
+            world.restart();
+            world.settle();
+        },
+        "a restart",
+    );
+    check(
+        &|world| {
+            let log = world.log("events.ndjson");
+            fs::rename(&log, world.log("events.ndjson.2")).unwrap();
+            fs::write(&log, "\n").unwrap();
+            world.settle();
+        },
+        "the next rotation",
+    );
 }
 
 #[test]

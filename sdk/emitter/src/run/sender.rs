@@ -74,10 +74,12 @@ impl Sender<'_> {
             }
             Delivery::Answered(..) => self.again("garbled_answer", None, PAUSE_MAX),
             Delivery::TooMuch(why) => self.in_parts(batch, &why),
-            Delivery::Busy { after, why } => self.again(&why, after, PAUSE_MAX),
-            Delivery::Unreachable { why } => self.again(&why, None, PAUSE_MAX),
+            Delivery::Busy { after, why } => self.away(&why, after),
+            Delivery::Unreachable { why } => self.away(&why, None),
             Delivery::Denied(why) => {
-                lock(&shared.refusals).denied = Some(why.code);
+                let mut refusals = lock(&shared.refusals);
+                (refusals.denied, refusals.away) = (Some(why.code), None);
+                drop(refusals);
                 self.again("denied", None, DENIED_MAX);
             }
         }
@@ -99,7 +101,9 @@ impl Sender<'_> {
         let most = self.shared.limiting.batch;
         self.limits.events = (self.limits.events * 2).min(most.events);
         self.limits.bytes = (self.limits.bytes * 2).min(most.bytes);
-        lock(&self.shared.refusals).denied = None;
+        let mut refusals = lock(&self.shared.refusals);
+        (refusals.denied, refusals.away) = (None, None);
+        drop(refusals);
         // That the position is not noted costs duplicates after a restart, no more.
         if lock(&self.shared.backlog).resolve().is_err() {
             lock(&self.shared.refusals).retry("spool_position");
@@ -119,6 +123,15 @@ impl Sender<'_> {
         self.limits = Limits { events: (events / 2).max(1), bytes: (bytes / 2).max(1) };
         lock(&self.shared.refusals).retry("in_parts");
         lock(&self.shared.backlog).release();
+    }
+
+    /// The ledger does not take events for now.
+    fn away(&mut self, why: &str, after: Option<Duration>) {
+        let mut refusals = lock(&self.shared.refusals);
+        let since = refusals.away.take().map_or_else(Instant::now, |(_, since)| since);
+        refusals.away = Some((why.to_owned(), since));
+        drop(refusals);
+        self.again(why, after, PAUSE_MAX);
     }
 
     /// Nothing is known of the batch: it is sent again after a pause.
