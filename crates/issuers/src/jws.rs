@@ -179,6 +179,16 @@ impl Unverified<'_> {
         self.claims.events.is_some()
     }
 
+    /// Whether it may be an identity token, by what it says of itself (RFC 8725 section 3.11): an
+    /// issuer's access tokens, logout tokens and events are signed with the same keys. Those of
+    /// Kubernetes name no `typ`.
+    #[must_use]
+    pub fn may_be_identity_token(&self) -> bool {
+        let typ = self.header.typ.as_deref().unwrap_or("JWT").to_ascii_lowercase();
+        let typ = typ.strip_prefix("application/").unwrap_or(&typ);
+        matches!(typ, "" | "jwt" | "id+jwt") && !self.is_event()
+    }
+
     /// Whether it may be an access token, by what it says of itself: `typ` (RFC 9068 section 2.1;
     /// RFC 8725 section 3.11), and the claims that only ID tokens, logout tokens and security
     /// events have. An issuer's signature is on those too.
@@ -197,6 +207,12 @@ impl Unverified<'_> {
             || claims.s_hash.is_some()
             || (claims.nonce.is_some() && !has_scope);
         matches!(typ, "jwt" | "at+jwt") && !other_use && claims.events.is_none() && !is_id_token
+    }
+
+    /// Whether any key could have signed it: its `alg` is one that is verified here.
+    #[must_use]
+    pub fn names_algorithm(&self) -> bool {
+        Algorithm::from_name(&self.header.alg).is_some()
     }
 
     /// Whether one of the keys it may name signed it.

@@ -12,6 +12,9 @@
 //! that the issuer withdrew is believed for the greatest age, and while the issuer cannot be
 //! reached for a day at most.
 //!
+//! Assumes: whoever is told that a fetch is too soon asks again later ([`KeyRoom::keys_since`]); a
+//! key that the issuer made a moment ago is there then.
+//!
 //! Refuses: to judge by no keys. Whoever asks then is told that nobody knows, not that the token is
 //! bad.
 
@@ -55,7 +58,9 @@ pub struct Keys {
 }
 
 impl Keys {
-    fn has(&self, kid: Option<&str>) -> bool {
+    /// Whether a key has this name; true when none is named.
+    #[must_use]
+    pub fn has(&self, kid: Option<&str>) -> bool {
         kid.is_none_or(|kid| self.list.iter().any(|key| key.kid() == Some(kid)))
     }
 }
@@ -63,6 +68,8 @@ impl Keys {
 struct Known {
     keys: Arc<Keys>,
     read_at: Instant,
+    /// When the reading began: what the issuer made later may not be in it.
+    begun_at: Instant,
 }
 
 #[derive(Default)]
@@ -159,12 +166,8 @@ impl KeyRoom {
         }
         // An issuer that hung before is not waited for by who can go on.
         let hung = last.failed == Some("timeout");
-        let may_wait = last.waiting < WAITERS && !(hung && old.is_some());
-        if last.is_fetching && may_wait {
-            last.waiting += 1;
-            let waiting = room.fetched.wait_timeout_while(last, WAIT_MAX, |last| last.is_fetching);
-            last = waiting.unwrap_or_else(PoisonError::into_inner).0;
-            last.waiting -= 1;
+        if !(hung && old.is_some()) {
+            last = room.wait(last);
         }
         let lost = if last.is_fetching { Some("keys_on_their_way") } else { last.failed };
         drop(last);
@@ -176,6 +179,29 @@ impl KeyRoom {
             (None, _, Some((keys, age))) if age < STALE_MAX => Ok(keys),
             (lost, ..) => Err(lost.unwrap_or("no_keys")),
         }
+    }
+
+    /// Keys that were asked for after a moment: for whoever has found that those before do not fit,
+    /// which may be since the issuer has made a new one. May wait for a fetch, if few do.
+    ///
+    /// # Errors
+    /// When it is too soon to fetch again, or that failed: nobody knows.
+    pub fn keys_since(&self, moment: Instant) -> Result<Arc<Keys>, Lost> {
+        let room = &self.0;
+        let newer = || {
+            let known = room.known.read().unwrap_or_else(PoisonError::into_inner);
+            let known = known.as_ref().filter(|known| known.begun_at >= moment);
+            known.map(|known| Arc::clone(&known.keys))
+        };
+        if let Some(keys) = newer() {
+            return Ok(keys);
+        }
+        let mut last = room.last();
+        if !last.is_fetching && last.tried_at.is_none_or(|at| at.elapsed() >= room.floor) {
+            room.begin(&mut last);
+        }
+        drop(room.wait(last));
+        newer().ok_or("too_soon")
     }
 
     /// The generation that counts now; keys that are too old are renewed.
@@ -209,6 +235,17 @@ impl Room {
     fn known(&self) -> Option<(Arc<Keys>, Duration)> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         known.as_ref().map(|known| (Arc::clone(&known.keys), known.read_at.elapsed()))
+    }
+
+    /// Waits for a fetch under way, if few do.
+    fn wait<'l>(&self, mut last: MutexGuard<'l, Last>) -> MutexGuard<'l, Last> {
+        if last.is_fetching && last.waiting < WAITERS {
+            last.waiting += 1;
+            let waiting = self.fetched.wait_timeout_while(last, WAIT_MAX, |last| last.is_fetching);
+            last = waiting.unwrap_or_else(PoisonError::into_inner).0;
+            last.waiting -= 1;
+        }
+        last
     }
 
     /// Begins a fetch. That of a URL goes on alone; a file is read at once.
@@ -247,7 +284,9 @@ impl Room {
                         Arc::new(Keys { list, generation })
                     }
                 };
-                *known = Some(Known { keys, read_at: Instant::now() });
+                let read_at = Instant::now();
+                let begun_at = last.tried_at.unwrap_or(read_at);
+                *known = Some(Known { keys, read_at, begun_at });
             }
             Err(lost) => {
                 last.failed = Some(lost);
@@ -322,6 +361,26 @@ mod tests {
         assert_eq!(room.state().fetches, 1);
         assert_eq!(room.keys(Some("kid")).err(), Some("timeout"), "the floor: at once");
         drop(listener);
+    }
+
+    #[test]
+    fn a_key_made_a_moment_ago_was_taken_for_one_that_is_none() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("keys");
+        std::fs::write(&path, set(&["a"])).expect("a file");
+        let room = |floor_ms: u64| {
+            let (floor, hour) = (Duration::from_millis(floor_ms), Duration::from_secs(3600));
+            KeyRoom::new("idp", Source::File(path.clone()), floor, hour)
+        };
+        let (patient, before) = (room(1 << 30), Instant::now());
+        assert!(patient.keys(Some("a")).is_ok());
+        assert!(patient.keys_since(before).is_ok(), "asked for since");
+        assert_eq!(patient.keys_since(Instant::now()).err(), Some("too_soon"), "nobody knows");
+        let eager = room(0);
+        assert!(eager.keys(Some("a")).is_ok());
+        std::fs::write(&path, set(&["a", "b"])).expect("a file");
+        let keys = eager.keys_since(Instant::now()).expect("read now");
+        assert!(keys.has(Some("b")));
     }
 
     #[test]

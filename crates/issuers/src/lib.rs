@@ -197,7 +197,7 @@ impl Issuers {
         let Shape::Jws(one) = jws::read(token) else { return None };
         let issuer = self.by_iss.get(one.iss()?).filter(|issuer| counts(&issuer.alias))?;
         let keys = issuer.keys.as_ref()?.keys(one.kid()).ok()?;
-        if one.is_event() || !one.is_signed_by(&keys.list) {
+        if !one.may_be_identity_token() || !one.is_signed_by(&keys.list) {
             return None;
         }
         let (not_before, expires_at) = one.window();

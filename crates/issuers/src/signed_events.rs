@@ -10,6 +10,8 @@
 //! Refuses: issuers without keys, also those whose access tokens are taken unverified: an event
 //! that anybody could have made ends nobody's session.
 
+use std::time::Instant;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -46,7 +48,8 @@ pub enum NotSigned {
     NoKeys,
     /// None of the issuer's keys signed it.
     BadSignature,
-    /// The issuer's keys cannot be had now.
+    /// The issuer's keys cannot be had now, or those at hand do not fit and it is too soon to ask
+    /// whether it has made another one: nobody knows.
     KeysLost,
 }
 
@@ -59,9 +62,19 @@ impl Issuers {
         let Shape::Jws(one) = jws::read(token) else { return Err(NotSigned::NoJws) };
         let issuer = self.of_iss(tenant, one.iss()).ok_or(NotSigned::UnknownIssuer)?;
         let room = issuer.keys.as_ref().ok_or(NotSigned::NoKeys)?;
+        let asked_at = Instant::now();
         let keys = room.keys(one.kid()).map_err(|_| NotSigned::KeysLost)?;
         if !one.is_signed_by(&keys.list) {
-            return Err(NotSigned::BadSignature);
+            // A key of this name that did not sign it is an answer. None of this name, or a token
+            // that names none, may be of a key that was made since the keys were read.
+            let is_named = one.kid().is_some_and(|kid| keys.has(Some(kid)));
+            if is_named || !one.names_algorithm() {
+                return Err(NotSigned::BadSignature);
+            }
+            let newer = room.keys_since(asked_at).map_err(|_| NotSigned::KeysLost)?;
+            if !one.is_signed_by(&newer.list) {
+                return Err(NotSigned::BadSignature);
+            }
         }
         let payload = token.split(|byte| *byte == b'.').nth(1).unwrap_or_default();
         let claims = URL_SAFE_NO_PAD.decode(payload).map_err(|_| NotSigned::NoJws)?;

@@ -32,18 +32,23 @@ fn part(value: &Value) -> String {
 
 /// A compact JWS of the test's issuer.
 fn signed(typ: Option<&str>, claims: &Value) -> String {
-    let mut header = json!({ "alg": "EdDSA", "kid": "k1" });
+    signed_by(&issuer_key(), "k1", typ, claims)
+}
+
+/// The same under another key.
+fn signed_by(key: &Ed25519KeyPair, kid: &str, typ: Option<&str>, claims: &Value) -> String {
+    let mut header = json!({ "alg": "EdDSA", "kid": kid });
     if let Some(typ) = typ {
         header["typ"] = typ.into();
     }
     let input = format!("{}.{}", part(&header), part(claims));
-    let signature = issuer_key().sign(input.as_bytes());
+    let signature = key.sign(input.as_bytes());
     format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref()))
 }
 
 /// A folder with the issuers' keys, and the settings that name them.
 struct World {
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     config: PathBuf,
 }
 
@@ -74,7 +79,7 @@ impl World {
         );
         let config = at("ledgerline.toml");
         fs::write(&config, text).expect("a file");
-        Self { _folder: folder, config }
+        Self { folder, config }
     }
 
     fn start(&self) -> Server {
@@ -210,6 +215,35 @@ fn the_six_codes_of_rfc_8935() {
             .count(),
         0
     );
+    is_taken(&push(&server, Some(&key), &token));
+}
+
+#[test]
+fn a_token_by_a_key_made_a_moment_ago_was_refused_for_good() {
+    const ROTATING: &str = "https://rotating.example.com";
+    let world = World::new(&format!(
+        "[issuers.rotating]\niss = \"{ROTATING}\"\nregion = \"eu\"\njti_rule = \"identity\"\n\
+         jwks_file = \"%/idp.jwks\"\nevent_audiences = [\"{AUD}\"]\njwks_floor_seconds = 6\n"
+    ));
+    let server = world.start();
+    let key = server.key("", "receiver", &["producer"]);
+    let new = Ed25519KeyPair::from_seed_unchecked(&[8; 32]).expect("a key");
+    let mut sent = claims();
+    sent["iss"] = ROTATING.into();
+    let token = signed_by(&new, "k2", Some("secevent+jwt"), &sent);
+    let forged = signed_by(&new, "k1", Some("secevent+jwt"), &sent);
+    let jwk = |kid: &str, key: &Ed25519KeyPair| {
+        let x = URL_SAFE_NO_PAD.encode(key.public_key().as_ref());
+        json!({ "kty": "OKP", "crv": "Ed25519", "kid": kid, "use": "sig", "x": x })
+    };
+    let both = json!({ "keys": [jwk("k1", &issuer_key()), jwk("k2", &new)] });
+    fs::write(world.folder.path().join("idp.jwks"), both.to_string()).expect("a file");
+    // The server has read the keys at its start, and it is too soon to read them again.
+    let later = push(&server, Some(&key), &token);
+    assert_eq!((later.status, &*later.code()), (503, "issuer_keys_lost"), "{}", later.text());
+    assert!(later.headers.contains_key("retry-after"), "the transmitter keeps it");
+    is_refused(&push(&server, Some(&key), &forged), "invalid_key");
+    std::thread::sleep(std::time::Duration::from_secs(6));
     is_taken(&push(&server, Some(&key), &token));
 }
 

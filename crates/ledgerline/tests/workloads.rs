@@ -242,6 +242,10 @@ fn an_identity_token_speaks_for_a_credential_and_no_altered_one_does() {
     ] {
         wrong.push((what, signer.token(&header, &altered)));
     }
+    for typ in ["at+jwt", "secevent+jwt", "application/logout+jwt"] {
+        let header = json!({ "alg": "EdDSA", "kid": "k", "typ": typ });
+        wrong.push((typ, signer.token(&header, &claims)));
+    }
     for (what, token) in &wrong {
         assert_eq!(status(token), 401, "{what}");
     }
