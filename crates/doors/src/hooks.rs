@@ -195,8 +195,12 @@ struct BodyClaims {
     aud: Option<serde_json::Value>,
 }
 
-/// Whether claims are about exactly this body, now, and for us.
+/// Whether claims are about exactly this body, now, and for us; and of no token that is for
+/// something else (RFC 8725 section 3.11).
 fn covers(signed: &SignedClaims, body: &[u8], now_seconds: i64) -> bool {
+    if !matches!(signed.typ.as_str(), "" | "jwt") {
+        return false;
+    }
     let Ok(claims) = serde_json::from_slice::<BodyClaims>(&signed.claims) else { return false };
     #[allow(clippy::cast_precision_loss, reason = "seconds of this era are exact")]
     let now = now_seconds as f64;
@@ -205,8 +209,9 @@ fn covers(signed: &SignedClaims, body: &[u8], now_seconds: i64) -> bool {
     let known = |one: &serde_json::Value| {
         one.as_str().is_some_and(|one| signed.audiences.iter().any(|known| known == one))
     };
+    // Where the register says whom the issuer's messages are for, one to nobody is not for us.
     let is_for_us = match &claims.aud {
-        None => true,
+        None => signed.audiences.is_empty(),
         Some(serde_json::Value::Array(several)) => several.iter().any(known),
         Some(only) => known(only),
     };

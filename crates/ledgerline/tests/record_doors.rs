@@ -213,17 +213,18 @@ fn each_check_lets_its_sender_in_and_nobody_else() {
     is_refused(&post(&server, "hmac", &[], &body));
     is_refused(&post(&server, "hmac", &[(name, &sound), (name, &sound)], &body));
     // A JWT of the issuer over the digest of the body.
-    let bearer = |body: &str, change: fn(&mut Value)| {
+    let typed = |body: &str, typ: &str, change: fn(&mut Value)| {
         let digest = hex(digest::digest(&digest::SHA256, body.as_bytes()).as_ref());
         let mut claims = json!({ "iss": ISS, "jti": "j", "iat": 1_767_323_045,
             "exp": 4_000_000_000_u64, "aud": "ledger", "request_body_sha256": digest });
         change(&mut claims);
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-        let header = json!({ "alg": "EdDSA", "kid": "k1", "typ": "JWT" });
+        let header = json!({ "alg": "EdDSA", "kid": "k1", "typ": typ });
         let input = format!("{}.{}", part(&header), part(&claims));
         let signature = issuer_key().sign(input.as_bytes());
         format!("Bearer {input}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref()))
     };
+    let bearer = |body: &str, change: fn(&mut Value)| typed(body, "JWT", change);
     let auth = "authorization";
     let sound = bearer(&body, |_| {});
     assert!(statuses(&post(&server, "jwt", &[(auth, &sound)], &body)).len() > 3);
@@ -232,6 +233,7 @@ fn each_check_lets_its_sender_in_and_nobody_else() {
     is_refused(&post(&server, "jwt", &[(auth, cut)], &body));
     for change in [
         (|claims| claims["aud"] = "else".into()) as fn(&mut Value),
+        |claims| claims["aud"] = Value::Null,
         |claims| claims["exp"] = 1.into(),
         |claims| claims["exp"] = Value::Null,
         |claims| claims["iss"] = "https://else.example.com".into(),
@@ -239,6 +241,9 @@ fn each_check_lets_its_sender_in_and_nobody_else() {
         |claims| claims["request_body_sha256"] = Value::Null,
     ] {
         is_refused(&post(&server, "jwt", &[(auth, &bearer(&body, change))], &body));
+    }
+    for typ in ["at+jwt", "secevent+jwt", "logout+jwt"] {
+        is_refused(&post(&server, "jwt", &[(auth, &typed(&body, typ, |_| {}))], &body));
     }
     is_refused(&post(&server, "jwt", &[(auth, &format!("Bearer {key}"))], &body));
     is_refused(&post(&server, "jwt", &[], &body));
