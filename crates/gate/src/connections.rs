@@ -88,6 +88,14 @@ impl Connection {
         Ok(party)
     }
 
+    /// Whoever asked last on it, as far as it was known; strangers before.
+    #[must_use]
+    pub fn last_party(&self, gate: &Gate) -> Arc<Party> {
+        let who = self.who();
+        let party = who.as_ref().map(|who| &who.party);
+        Arc::clone(party.unwrap_or_else(|| gate.shares.strangers()))
+    }
+
     /// Its number: no other has it.
     #[must_use]
     pub fn number(&self) -> u64 {

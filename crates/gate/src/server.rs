@@ -41,7 +41,7 @@ use crate::connections::{Connection, Listed, party_of};
 use crate::lanes::Lanes;
 use crate::limits::Limits;
 use crate::pace::Paced;
-use crate::shares::{Full, Hold, Party, Room};
+use crate::shares::{Full, Hold, Kind, Party, Room};
 use crate::tls::Tls;
 use crate::{Gate, at_work, workload};
 
@@ -119,11 +119,13 @@ fn place(
 }
 
 fn refused(full: Full, closes: bool) -> Response {
-    let mut response = Problem::from(full).into_response();
-    if closes {
-        let close = HeaderValue::from_static("close");
-        response.headers_mut().insert(axum::http::header::CONNECTION, close);
-    }
+    let response = Problem::from(full).into_response();
+    if closes { closing(response) } else { response }
+}
+
+fn closing(mut response: Response) -> Response {
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(axum::http::header::CONNECTION, close);
     response
 }
 
@@ -388,14 +390,25 @@ impl Known {
         workload::token(headers).is_some()
     }
 
-    /// Gives a request the pass of whoever its token names, if it names one.
-    async fn look(self, headers: &mut HeaderMap) {
-        let Some(token) = workload::token(headers).map(str::to_owned) else { return };
+    /// Gives a request the pass of whoever its token names, if it names one. Signatures cost, and
+    /// nobody has proved anything yet: it counts to the share of whoever asked last on the
+    /// connection, else of all strangers, and waits for its turn there.
+    async fn look(self, connection: &Connection, headers: &mut HeaderMap) -> Result<(), Problem> {
+        let Some(token) = workload::token(headers).map(str::to_owned) else { return Ok(()) };
+        let party = connection.last_party(&self.gate);
+        let place = party.take(Room::Requests, 1).map_err(Problem::from)?;
+        let turn = party.turn(Kind::LookUp).await?;
         let gate = Arc::clone(&self.gate);
-        let find = move || gate.workloads.get().and_then(|all| (all.by_token)(&token));
+        let find = move || {
+            let found = gate.workloads.get().and_then(|all| (all.by_token)(&token));
+            // Whoever hangs up does not stop the work: the turn ends with it.
+            drop((turn, place));
+            found
+        };
         if let Ok(Some(key_id)) = tokio::task::spawn_blocking(find).await {
             self.gate.passes.give(&key_id, headers);
         }
+        Ok(())
     }
 }
 
@@ -425,8 +438,13 @@ fn front(
         request.extensions_mut().insert(Arc::clone(&connection));
         if known.lend(request.headers_mut()) {
             let (router, known) = (router.clone(), known.clone());
+            let connection = Arc::clone(&connection);
             return Box::pin(async move {
-                known.look(request.headers_mut()).await;
+                if let Err(problem) = known.look(&connection, request.headers_mut()).await {
+                    tokio::time::sleep(REFUSED_PAUSE).await;
+                    drop(at_work);
+                    return Ok(closing(problem.into_response()));
+                }
                 let answered = router.call(request).await;
                 drop(at_work);
                 answered
@@ -513,8 +531,43 @@ fn means_nothing(signal: &'static str) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering;
+
     use super::*;
     use crate::shares::Shares;
+
+    #[test]
+    fn tokens_of_strangers_were_verified_before_anybody_counted_them() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let gate = Gate::new(Limits::default(), Box::new(|_| None), |_, _, _| None);
+        let looked = Arc::new(AtomicU64::new(0));
+        let counts = Arc::clone(&looked);
+        let by_token: workload::Finds = Box::new(move |_| {
+            counts.fetch_add(1, Ordering::Relaxed);
+            Some("gw-1".to_owned())
+        });
+        let workloads = workload::Workloads { by_name: Box::new(|_| None), by_token };
+        assert!(gate.workloads.set(workloads).is_ok());
+        let gate = Arc::new(gate);
+        let listed = gate.connections.admit(0).expect("a place");
+        let look = || {
+            let mut headers = HeaderMap::new();
+            headers.insert(AUTHORIZATION, HeaderValue::from_static("Bearer a.b.c"));
+            let known = Known::of(Arc::clone(&gate), None);
+            let looking = known.look(listed.connection(), &mut headers);
+            let done = runtime.as_ref().expect("a runtime").block_on(looking);
+            (done.map_err(|problem| problem.status), workload::token(&headers).is_some())
+        };
+        assert_eq!(look(), (Ok(()), false), "its pass is in the place of the token");
+        assert_eq!(gate.shares.taken(Room::Requests).0, 0, "given back");
+        let strangers = gate.shares.strangers();
+        let all: Vec<Hold> =
+            std::iter::from_fn(|| strangers.take(Room::Requests, 1).ok()).collect();
+        assert_eq!(look(), (Err(StatusCode::TOO_MANY_REQUESTS), true));
+        assert_eq!(looked.load(Ordering::Relaxed), 1, "no signature was looked at");
+        drop(all);
+        assert_eq!(look(), (Ok(()), false));
+    }
 
     #[test]
     fn a_large_answer_is_counted_until_its_last_byte_is_gone() {
