@@ -1,7 +1,8 @@
 //! `POST /v1/otlp/v1/traces` and `/v1/otlp/v1/logs` (OTLP/HTTP 1.x).
 //!
 //! ```text
-//! 200   what was taken is on the disk; partial_success counts what was rejected, and why by code
+//! 200   what was taken is on the disk; partial_success counts what was rejected, and why by code and
+//!       member
 //! 429, 503   with Retry-After: the exporter sends it again, and nothing is recorded twice
 //! else  google.rpc.Status in the encoding of the request
 //! ```
@@ -102,13 +103,17 @@ async fn taken(
 }
 
 fn answer(taken: &Taken, signal: Signal, encoding: Encoding) -> Response {
-    let mut codes = BTreeMap::<&str, usize>::new();
+    let mut codes = BTreeMap::<(&str, Option<&str>), usize>::new();
     let refused = taken.verdicts.iter().filter(|one| one.status == EventStatus::Refused);
     for error in refused.filter_map(|one| one.error.as_ref()) {
-        *codes.entry(error.code).or_default() += 1;
+        *codes.entry((error.code, error.member)).or_default() += 1;
     }
     let rejected = i64::try_from(taken.refused()).unwrap_or(i64::MAX);
-    let said: Vec<String> = codes.iter().map(|(code, count)| format!("{code} {count}")).collect();
+    let said = codes.iter().map(|((code, member), count)| match member {
+        Some(member) => format!("{code} ({member}) {count}"),
+        None => format!("{code} {count}"),
+    });
+    let said: Vec<String> = said.collect();
     let error_message = said.join(", ");
     let body = match encoding {
         Encoding::Protobuf => {

@@ -42,17 +42,24 @@ fn what_is_rejected_is_counted_and_named_by_code() {
     let key = server.key("", "idp", &["producer"]);
     let mut odd = log("token.used", "eu:idp:jti:t-1");
     odd["attributes"].as_array_mut().expect("a list").push(text("token.colour", "of-somebody"));
+    let mut wrong = log("token.used", "eu:idp:jti:t-1");
+    let no_text = json!({ "key": "token.outcome", "value": { "boolValue": false } });
+    wrong["attributes"].as_array_mut().expect("a list").push(no_text);
     let body = logs(&[
         log("token.issued", "eu:idp:jti:t-1"),
         odd,
+        wrong,
         log("token.used", "no id"),
         log("something.else", "eu:idp:jti:t-1"),
     ]);
     let answer = post(&server, LOGS, Some(&key), JSON, body.as_bytes());
     assert_eq!((answer.status, &*answer.media_type), (200, JSON), "{}", answer.text());
     let partial = answer.json()["partialSuccess"].clone();
-    assert_eq!(partial["rejectedLogRecords"], "2", "{partial}");
-    assert_eq!(partial["errorMessage"], "bad_field 1, unknown_field 1");
+    assert_eq!(partial["rejectedLogRecords"], "3", "{partial}");
+    assert_eq!(
+        partial["errorMessage"],
+        "bad_field 1, bad_field (token.outcome) 1, unknown_field 1"
+    );
     assert!(!answer.text().contains("of-somebody"));
     // Packed, and again: the same events, and nothing rejected.
     let mut packed = GzEncoder::new(Vec::new(), Compression::default());

@@ -60,13 +60,13 @@ const KNOWN: [&str; 25] = [
     "token.target.kind",
 ];
 
-fn bad(name: &str, what: &str) -> EventError {
-    EventError::new("bad_field", format!("`{name}` {what}"))
+fn bad(name: &'static str, what: &str) -> EventError {
+    EventError::new("bad_field", format!("`{name}` {what}")).about(name)
 }
 
 /// Whether an attribute of the convention has a value that is read: what is passed over in silence
 /// would be an event that says something else.
-fn check_kind(happened: &Happened<'_>, name: &str) -> Result<(), EventError> {
+fn check_kind(happened: &Happened<'_>, name: &'static str) -> Result<(), EventError> {
     let Some(value) = happened.get(name) else {
         // Its length is judged by whoever asks for it.
         let is_read = happened.is_too_long.get();
@@ -93,10 +93,10 @@ pub(crate) fn event(
     event_type: &'static str,
 ) -> Result<Event<'static>, EventError> {
     for name in happened.names().filter(|name| name.starts_with("token.")) {
-        if !KNOWN.contains(&name) {
+        let Some(name) = KNOWN.iter().find(|known| **known == name) else {
             let detail = format!("there is no such attribute; there is {}", KNOWN.join(", "));
             return Err(EventError::new("unknown_field", detail));
-        }
+        };
         check_kind(happened, name)?;
     }
     let text = |name: &str| happened.text(name).map(|text| text.to_owned().into());
@@ -154,7 +154,10 @@ pub(crate) fn base(happened: &Happened<'_>) -> Result<Event<'static>, EventError
     })
 }
 
-fn time(happened: &Happened<'_>, name: &str) -> Result<Option<Timestamp<'static>>, EventError> {
+fn time(
+    happened: &Happened<'_>,
+    name: &'static str,
+) -> Result<Option<Timestamp<'static>>, EventError> {
     match happened.get(name) {
         None => Ok(None),
         Some(Kind::Text(text)) => Ok(Some(Timestamp::Text(text.clone().into()))),

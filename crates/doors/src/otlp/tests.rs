@@ -151,7 +151,12 @@ fn what_is_no_event_is_skipped_and_what_is_a_bad_one_rejected() {
     assert!(records[1].is_ok());
     let check = |attributes: Value| {
         let body = trace("idp", json!([happened("token.used", attributes)]));
-        assert_eq!(only(&body).expect_err("refused").code, "bad_field");
+        let error = only(&body).expect_err("refused");
+        assert_eq!(error.code, "bad_field");
+        // A refusal that names no member sends its reader through all of them.
+        let member = error.member.expect("a member");
+        assert!(member.starts_with("token."), "{member}");
+        assert!(error.detail.contains(member), "{}", error.detail);
     };
     check(json!([id, text("token.parent.id", "eu:idp:jti:r")]));
     check(json!([id, text("token.parent.id", "eu:idp:jti:r"), text("token.parent.relation", "X")]));
