@@ -7,7 +7,8 @@
 //! <region>:<alias>:<id>      sessions, grants, clients
 //! ```
 //!
-//! The presented bytes of a compact JWS are its signing input `header.payload` only. A value under
+//! The presented bytes of a compact JWS are its signing input `header.payload` only; what is one,
+//! the kernel says, as it does wherever a token is presented: one token has one id. A value under
 //! 128 bits gets no id: its plain digest could be found by search.
 
 use base64::Engine;
@@ -15,13 +16,11 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ledgerline_api::uuid_text;
 use ledgerline_proof::event_id::derived_event_id;
 use ledgerline_proof::hash::{DomainHasher, domain, sha256};
-use ledgerline_proof::token_id::jti_hash_value;
+use ledgerline_proof::token_id::{self as kernel, jti_hash_value, t1_value};
 use serde::Deserialize;
 
 /// Longest id of a token or a wide target, in bytes.
 const ID_BYTES_MAX: usize = 256;
-/// Fewest characters of a bearer value: 22 of base64url carry 128 bits.
-const BEARER_CHARS_MIN: usize = 22;
 
 /// Under which region and issuer alias the ids of a log stand.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,13 +62,8 @@ impl Naming {
     /// The `t1` id of a bearer value; `None` if it is weaker than 128 bits.
     #[must_use]
     pub fn bearer(&self, value: &str) -> Option<String> {
-        let bytes = signing_input(value).unwrap_or(value);
-        if bytes.chars().count() < BEARER_CHARS_MIN {
-            return None;
-        }
-        let hash = DomainHasher::new(domain::TOKEN).bytes(bytes.as_bytes()).finish();
-        let hash = URL_SAFE_NO_PAD.encode(hash.as_bytes());
-        Some(format!("{}:{}:t1:{hash}", self.region, self.alias))
+        let digest = t1_value(value.as_bytes()).ok()?;
+        Some(format!("{}:{}:t1:{digest}", self.region, self.alias))
     }
 
     /// The id of a session, grant or client; `None` unless printable ASCII and short enough.
@@ -83,14 +77,8 @@ impl Naming {
 
 /// `header.payload` of a compact JWS, without a look at whether it is a sound one.
 fn signing_input(value: &str) -> Option<&str> {
-    let (input, signature) = value.rsplit_once('.')?;
-    let (header, payload) = input.split_once('.')?;
-    let base64url = |part: &str| {
-        !part.is_empty()
-            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
-    };
-    (header.starts_with("ey") && base64url(header) && base64url(payload) && base64url(signature))
-        .then_some(input)
+    let length = kernel::signing_input(value.as_bytes()).len();
+    (length < value.len()).then(|| value.get(..length)).flatten()
 }
 
 /// Whether a presented value is a compact JWS.
@@ -193,10 +181,36 @@ mod tests {
         let payload = URL_SAFE_NO_PAD.encode(br#"{"jti":"j-1","sub":"someone"}"#);
         let jws = |signature: &str| format!("eyJhbGciOiJFUzI1NiJ9.{payload}.{signature}");
         assert_eq!(naming().bearer(&jws("AAAA")), naming().bearer(&jws("BBBB")));
-        assert_ne!(naming().bearer(&jws("AAAA")), naming().bearer(&jws("AA$A")));
+        // Whatever its signature is: the same that whoever presents it to the ledger sees.
+        for odd in ["AA$A", "", "a b", "é"] {
+            assert_eq!(naming().bearer(&jws("AAAA")), naming().bearer(&jws(odd)), "{odd}");
+            assert_eq!(claimed_jti(&jws(odd)).as_deref(), Some("j-1"), "{odd}");
+        }
         assert_eq!(claimed_jti(&jws("AAAA")).as_deref(), Some("j-1"));
         assert_eq!(claimed_jti("eyJ.!!.x"), None);
         assert!(is_jws(&jws("AAAA")) && !is_jws("opaque-value"));
+    }
+
+    #[test]
+    fn a_token_with_an_odd_part_had_another_id_here_than_at_the_ledger() {
+        let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
+        let (header, claims) = (part(r#"{"alg":"ES256"}"#), part(r#"{"jti":"j-1"}"#));
+        let padded = part(r#" {"typ":"JWT","alg":"ES256"}"#);
+        for odd in [
+            format!("{header}.{claims}.si$n"),
+            format!("{header}.{claims}."),
+            format!("{header}.cla ms.sig"),
+            format!("{padded}.{claims}.sig"),
+            format!("eyNoHeader.{claims}.signature"),
+            format!("{}.{claims}.signature", part(r#"{"kid":"no alg"}"#)),
+            format!("{header}.{claims}.four.parts"),
+            "opaque.with.dots-of-a-token".to_owned(),
+            "ö".repeat(11),
+        ] {
+            let kernel = kernel::from_presented("eu-west-1", "idp", odd.as_bytes()).ok();
+            assert!(kernel.is_some(), "{odd}");
+            assert_eq!(naming().bearer(&odd), kernel, "{odd}");
+        }
     }
 
     #[test]

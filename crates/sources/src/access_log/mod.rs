@@ -54,7 +54,7 @@ static NGINX_TABLE: Table<()> = table("nginx");
 const fn table(name: &'static str) -> Table<()> {
     Table {
         name,
-        version: "1",
+        version: "2",
         line_bytes_max: 1 << 20,
         read: json,
         unpack: |value| listed(value, &[]),

@@ -41,7 +41,7 @@ pub(crate) const CHOICE: Choice = Choice {
 
 static TABLE: Table<Held> = Table {
     name: "vault",
-    version: "1",
+    version: "2",
     line_bytes_max: 16 << 20,
     read: json,
     unpack: |value| listed(value, &[]),
