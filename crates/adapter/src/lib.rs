@@ -64,6 +64,11 @@ pub trait Adapter {
     /// What has been read and made so far.
     fn report(&self) -> &Report;
 
+    /// The adapter that read the last file, where one is chosen for each; `None` when none was.
+    fn chosen(&self) -> Option<&'static str> {
+        Some(self.name())
+    }
+
     /// Takes the records that became no event since it was asked last. They count as refused.
     fn take_quarantined(&mut self) -> Vec<Quarantined> {
         Vec::new()
@@ -124,6 +129,9 @@ pub struct RowShown {
 pub struct Act {
     /// The parts in their order. Each carries `act` when there is more than one.
     pub events: Vec<Event<'static>>,
+    /// First and last line that it was made of, each of its own file; `None` where it is of the
+    /// line alone at which it came out.
+    pub lines: Option<[u64; 2]>,
 }
 
 /// Why a line was refused.
@@ -237,6 +245,24 @@ impl Report {
     #[must_use]
     pub fn skipped_count(&self) -> u64 {
         self.skipped.values().sum()
+    }
+
+    /// Adds what another adapter read.
+    pub fn add(&mut self, more: &Self) {
+        let Self { lines, mapped, joined, skipped, refused, acts, events, unclosed, forgotten } =
+            more;
+        self.lines += lines;
+        self.mapped += mapped;
+        self.refused += refused;
+        self.acts += acts;
+        self.events += events;
+        self.unclosed += unclosed;
+        self.forgotten += forgotten;
+        for (counts, more) in [(&mut self.joined, joined), (&mut self.skipped, skipped)] {
+            for (kind, count) in more {
+                *counts.entry(kind.clone()).or_default() += count;
+            }
+        }
     }
 
     /// Counts a line with nothing for the ledger.

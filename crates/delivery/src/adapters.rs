@@ -80,6 +80,29 @@ pub fn run(context: &mut Context, args: AdaptersArgs) -> CommandResult {
     Ok(Exit::Ok)
 }
 
+/// Columns of a mapping, those of the kinds, and least ones of what they become.
+const COLUMNS: usize = 100;
+const KINDS: usize = 40;
+const BECOMES_MIN: usize = 30;
+
+/// A text in lines of at most so many characters, broken between words; a word that is longer
+/// stands alone.
+fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let (mut lines, mut line) = (Vec::new(), String::new());
+    for word in text.split(' ') {
+        let long = line.chars().count() + 1 + word.chars().count() > columns;
+        if long && !line.is_empty() {
+            lines.push(std::mem::take(&mut line));
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    lines.push(line);
+    lines
+}
+
 fn listed(choice: &Choice) -> Listed {
     let evidence = match choice.evidence {
         Evidence::Recording => "recording",
@@ -103,16 +126,48 @@ fn shown(mapping: &Mapping) -> String {
         ("reads", mapping.adapter.about.to_owned()),
         ("known from", mapping.adapter.evidence.to_owned()),
     ]);
-    let rows: Vec<Vec<String>> =
-        mapping.rows.iter().map(|row| vec![row.kinds.clone(), row.becomes.to_owned()]).collect();
+    // A name that is wider than its column takes from the other one.
+    let kinds = mapping.rows.iter().flat_map(|row| wrapped(&row.kinds, KINDS));
+    let widest = kinds.map(|line| line.chars().count()).max().unwrap_or(0);
+    let rest = (COLUMNS - 2).saturating_sub(widest).max(BECOMES_MIN);
+    let rows = mapping.rows.iter().flat_map(|row| {
+        let (kinds, becomes) = (wrapped(&row.kinds, KINDS), wrapped(row.becomes, rest));
+        let cell = |lines: &[String], at: usize| lines.get(at).cloned().unwrap_or_default();
+        let lines = 0..kinds.len().max(becomes.len());
+        lines.map(|at| vec![cell(&kinds, at), cell(&becomes, at)]).collect::<Vec<_>>()
+    });
     let rules: Vec<Vec<String>> = mapping
         .identifiers
         .iter()
         .map(|one| vec![one.at.to_owned(), one.rule.to_owned()])
         .collect();
+    let rows: Vec<Vec<String>> = rows.collect();
     let (rows, rules) =
         (table(&["RECORDS", "BECOME"], &rows), table(&["IDENTIFIER", "RULE"], &rules));
     format!(
         "{head}\n{rows}\n{rules}\nWhat no row names is quarantined and counted, never dropped.\n"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mapping_of_an_adapter_was_wider_than_any_terminal() {
+        for choice in ADAPTERS {
+            let row = |row: ledgerline_sources::RowShown| MappingRow {
+                kinds: row.kinds,
+                becomes: row.becomes,
+            };
+            let rows: Vec<MappingRow> = (choice.rows)().into_iter().map(row).collect();
+            let words = |text: &str| text.split_whitespace().count();
+            let all: usize = rows.iter().map(|row| words(&row.kinds) + words(row.becomes)).sum();
+            let shown = shown(&Mapping { adapter: listed(choice), rows, identifiers: Vec::new() });
+            for line in shown.lines() {
+                assert!(line.chars().count() <= 100, "{}: {line}", choice.name);
+            }
+            assert!(words(&shown) > all, "{}: nothing is left out", choice.name);
+        }
+    }
 }

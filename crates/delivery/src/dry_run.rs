@@ -1,8 +1,11 @@
 //! `ingest --dry-run`: what each line of a foreign log would become, without a server.
 //!
-//! Promises: the events are those that would be sent. What is refused or quarantined is named with
+//! Promises: the totals by type and by reason stand at the end. The events are those that would be
+//! sent. What is refused or quarantined is named with
 //! its reason, and ends the command with 1 as it would when it is sent.
 
+use std::collections::BTreeMap;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use ledgerline_api::event::{Event, Link};
@@ -14,6 +17,7 @@ use serde::Serialize;
 use serde_with::skip_serializing_none;
 
 use crate::feed::{Came, Feed};
+use crate::ingest::AUTO;
 
 /// What a line would become.
 #[skip_serializing_none]
@@ -24,7 +28,22 @@ struct Became<'a> {
     line: Option<u64>,
     /// Of one act each; the acts of a line may also say what earlier lines began.
     acts: Vec<&'a [Event<'static>]>,
+    /// First and last line of each act, where it was made of more lines than this one.
+    lines_of_acts: Option<Vec<[u64; 2]>>,
     refused: Vec<Why>,
+}
+
+/// What all of it would become.
+#[derive(Default, Serialize)]
+struct Totals {
+    lines: u64,
+    acts: u64,
+    /// Events by type.
+    events: BTreeMap<String, u64>,
+    /// Lines and records that were refused, by code.
+    refused: BTreeMap<&'static str, u64>,
+    /// Lines with nothing for the ledger, by kind.
+    skipped: BTreeMap<String, u64>,
 }
 
 #[derive(Serialize)]
@@ -38,23 +57,26 @@ struct Why {
 /// # Errors
 /// When a file cannot be read.
 pub fn run(context: &mut Context, adapter: &mut dyn Adapter, files: &[PathBuf]) -> CommandResult {
-    let mut refused = 0;
+    let mut totals = Totals::default();
     let mut acts = Vec::new();
     for path in files {
         let name = path.display().to_string();
-        let mut feed = Feed::open(path)?;
+        let (mut feed, mut is_empty) = (Feed::open(path)?, true);
         loop {
             let more = feed.next(None, &mut |came| {
                 let (line, why) = match came {
-                    Came::Value(line, text) => (line, read(adapter, line, text, &mut acts)),
+                    Came::Value(line, text) => {
+                        is_empty &= text.trim_ascii().is_empty();
+                        (line, read(adapter, line, text, &mut acts))
+                    }
                     Came::TooLong(line) => {
+                        is_empty = false;
                         let problem = adapter.refuse(line, Problem::TooLong).problem;
                         (line, vec![why(problem)])
                     }
                     Came::Nothing => return Ok(()),
                 };
-                refused += why.len();
-                show(context, &name, Some(line), &mut acts, why)
+                show(context, &name, Some(line), &mut acts, why, &mut totals)
             })?;
             match more {
                 Ok(true) => {}
@@ -63,18 +85,85 @@ pub fn run(context: &mut Context, adapter: &mut dyn Adapter, files: &[PathBuf]) 
             }
         }
         adapter.file_end(&mut acts);
-        let why: Vec<Why> = adapter.take_quarantined().into_iter().map(quarantined).collect();
-        refused += why.len();
-        show(context, &name, None, &mut acts, why)?;
+        let mut why: Vec<Why> = adapter.take_quarantined().into_iter().map(quarantined).collect();
+        why.extend(unchosen(adapter, is_empty));
+        say_choice(adapter, &name);
+        show(context, &name, None, &mut acts, why, &mut totals)?;
     }
     adapter.finish(&mut acts);
     let why: Vec<Why> = adapter.take_quarantined().into_iter().map(quarantined).collect();
-    refused += why.len();
-    show(context, "", None, &mut acts, why)?;
-    Ok(if refused == 0 { Exit::Ok } else { Exit::Error })
+    show(context, "", None, &mut acts, why, &mut totals)?;
+    totals.lines = adapter.report().lines;
+    totals.skipped.clone_from(&adapter.report().skipped);
+    let is_sound = totals.refused.is_empty();
+    if context.screen.is_json() {
+        context.screen.json(&serde_json::json!({ "totals": totals }))?;
+    } else {
+        context.screen.lines(&totals.told())?;
+    }
+    Ok(if is_sound { Exit::Ok } else { Exit::Error })
 }
 
-fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
+/// Code and words of an empty file, for which nothing can be chosen.
+pub const EMPTY: [&str; 2] =
+    ["empty_file", "the file is empty: there is nothing to choose an adapter by"];
+
+fn unchosen(adapter: &dyn Adapter, is_empty: bool) -> Option<Why> {
+    let [code, detail] = EMPTY;
+    (is_empty && adapter.chosen().is_none()).then(|| Why { code, detail: detail.to_owned() })
+}
+
+/// Says on standard error by which adapter a file was read, where that was chosen.
+pub fn say_choice(adapter: &dyn Adapter, file: &str) {
+    if adapter.name() != AUTO {
+        return;
+    }
+    let by = adapter.chosen().map_or_else(
+        || "no adapter alone recognises it: name one with --adapter".to_owned(),
+        |name| format!("read by the adapter {name}"),
+    );
+    // Nothing is left to do when standard error is closed.
+    let _ = writeln!(io::stderr(), "ledgerline: {file}: {by}");
+}
+
+impl Totals {
+    fn told(&self) -> String {
+        let words = |counts: Vec<(&str, u64)>| match counts.is_empty() {
+            true => "none".to_owned(),
+            false => {
+                let each =
+                    counts.iter().map(|(name, count)| format!("{} {count}", printable(name)));
+                each.collect::<Vec<_>>().join(", ")
+            }
+        };
+        let of = |counts: &BTreeMap<String, u64>| {
+            words(counts.iter().map(|(name, count)| (name.as_str(), *count)).collect())
+        };
+        let refused = words(self.refused.iter().map(|(code, count)| (*code, *count)).collect());
+        let events: u64 = self.events.values().sum();
+        format!(
+            "\nin all: {} lines, {} acts, {events} events\n  events   {}\n  skipped  {}\n  refused  \
+             {refused}\n",
+            self.lines,
+            self.acts,
+            of(&self.events),
+            of(&self.skipped),
+        )
+    }
+
+    fn count(&mut self, became: &Became<'_>) {
+        self.acts += became.acts.len() as u64;
+        for event in became.acts.iter().copied().flatten() {
+            let kind = event.event_type.as_deref().unwrap_or_default().to_owned();
+            *self.events.entry(kind).or_default() += 1;
+        }
+        for why in &became.refused {
+            *self.refused.entry(why.code).or_default() += 1;
+        }
+    }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Failure {
     anyhow::anyhow!("{}: {error}", path.display()).into()
 }
 
@@ -101,13 +190,18 @@ fn show(
     line: Option<u64>,
     acts: &mut Vec<Act>,
     refused: Vec<Why>,
+    totals: &mut Totals,
 ) -> Result<(), Failure> {
     let taken = std::mem::take(acts);
     if line.is_none() && taken.is_empty() && refused.is_empty() {
         return Ok(());
     }
     let acts = taken.iter().map(|act| act.events.as_slice()).collect();
-    let became = Became { file, line, acts, refused };
+    let own = line.unwrap_or(0);
+    let lines = || taken.iter().map(|act| act.lines.unwrap_or([own; 2])).collect::<Vec<_>>();
+    let lines_of_acts = Some(lines()).filter(|all| all.iter().any(|one| *one != [own; 2]));
+    let became = Became { file, line, acts, lines_of_acts, refused };
+    totals.count(&became);
     if context.screen.is_json() {
         context.screen.json(&became)?;
     } else {
@@ -122,7 +216,15 @@ fn told(became: &Became<'_>) -> String {
     if became.acts.is_empty() && became.refused.is_empty() {
         out.push_str(&format!("{place}: no event of its own\n"));
     }
-    for act in &became.acts {
+    for (number, act) in became.acts.iter().enumerate() {
+        let lines = became.lines_of_acts.as_ref().and_then(|all| all.get(number));
+        let place = match lines {
+            Some([0, _]) | None => place.clone(),
+            Some([first, last]) if first == last => format!("line {first}"),
+            Some([first, last]) if first < last => format!("lines {first} to {last}"),
+            // The file before ended in the middle of it.
+            Some([first, last]) => format!("line {first} of a file before, to line {last}"),
+        };
         out.push_str(&format!(
             "{place}: {}\n",
             if act.len() > 1 { "one act" } else { "one event" }

@@ -27,7 +27,7 @@ use ledgerline_terminal::progress_bar;
 /// The name of our own form, beside those of the adapters.
 const OWN: &str = "ledgerline";
 /// Finds out which adapter it is.
-const AUTO: &str = "auto";
+pub const AUTO: &str = "auto";
 
 /// What the files may hold.
 fn forms() -> PossibleValuesParser {
@@ -162,7 +162,9 @@ fn adapt(args: &IngestArgs, client: &Client, sender: &mut Sender<'_>) -> Result<
     let mut quarantine = args.quarantine.as_deref().map(Quarantine::open).transpose()?;
     let mut acts = Vec::new();
     let fed = args.files.iter().try_for_each(|path| {
+        let mut is_empty = true;
         read(path, sender, &mut |line, value, sender| {
+            is_empty &= value.is_some_and(|text| text.trim_ascii().is_empty());
             let read = match value.map(std::str::from_utf8) {
                 Some(Ok(text)) => adapter.line(line, text, &mut acts),
                 Some(Err(_)) => Err(adapter.refuse(line, Problem::NotUtf8)),
@@ -182,6 +184,11 @@ fn adapt(args: &IngestArgs, client: &Client, sender: &mut Sender<'_>) -> Result<
         })?;
         adapter.file_end(&mut acts);
         set_aside(adapter.as_mut(), path, sender, quarantine.as_mut())?;
+        dry_run::say_choice(adapter.as_ref(), &path.display().to_string());
+        if is_empty && adapter.chosen().is_none() {
+            let [code, detail] = dry_run::EMPTY;
+            sender.refuse(0, code, detail);
+        }
         sender.acts(0, &mut acts)
     });
     let ended = fed.and_then(|()| {

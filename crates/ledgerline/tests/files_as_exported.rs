@@ -219,3 +219,41 @@ fn no_refusal_is_without_its_name() {
         assert!(on_error != in_report, "line {number} is named once: {told}");
     }
 }
+
+#[test]
+fn a_second_log_was_read_as_the_first_one_and_an_empty_file_passed() {
+    let fixture =
+        |name: &str| format!("{}/../sources/tests/fixtures/{name}", env!("CARGO_MANIFEST_DIR"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let empty = folder.path().join("empty.ndjson");
+    std::fs::write(&empty, "\n\n").expect("written");
+    let empty = empty.to_str().expect("UTF-8");
+    let dry = |adapter: &str, files: &[&str]| {
+        let args = [&["ingest", "--adapter", adapter, "--dry-run"], files].concat();
+        let output = running::run(&args, &[], b"");
+        (output.status.code(), stdout(&output), stderr(&output))
+    };
+    let (vault, github) = (fixture("vault/documented.ndjson"), fixture("github/documented.ndjson"));
+    let (exit, out, said) = dry("auto", &[&vault, &github]);
+    assert!(said.contains("read by the adapter vault"), "{exit:?} {said}");
+    assert!(said.contains("read by the adapter github"), "{exit:?} {said}");
+    // What both give together is what each gives by its own adapter.
+    let total = |out: &str| {
+        let line = out.lines().find(|line| line.starts_with("in all: ")).expect("totals");
+        let number = |at: usize| line.split(' ').nth(at).and_then(|n| n.parse::<u64>().ok());
+        [2, 4, 6].map(|at| number(at).expect("a number"))
+    };
+    let (_, of_vault, _) = dry("vault", &[&vault]);
+    let (_, of_github, _) = dry("github", &[&github]);
+    let sums = [0, 1, 2].map(|at| total(&of_vault)[at] + total(&of_github)[at]);
+    assert_eq!(total(&out), sums, "{out}");
+    assert!(sums.iter().all(|sum| *sum > 0), "{sums:?}");
+    let (exit, out, said) = dry("auto", &[empty]);
+    assert_eq!(exit, Some(1), "{out}{said}");
+    assert!(out.contains("REFUSED empty_file") && out.contains("empty_file 1"), "{out}");
+    assert_eq!(dry("vault", &[empty]).0, Some(0), "whose adapter is named may be empty");
+    let (server, key) = server();
+    let output = server.run(&key, &["ingest", "--adapter", "auto", empty]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stderr(&output).contains("empty_file") || stdout(&output).contains("empty_file"));
+}

@@ -1,9 +1,13 @@
 //! `auto`: the adapter that finds out which log it reads.
 //!
-//! Promises: lines are held until one adapter alone recognises more of them than any other does,
-//! at the latest at [`HELD_LINES_MAX`] or at the end of their file; then that one reads all of them
-//! from the first. When nobody or more than one recognises them, every line is refused: nothing is
-//! read by a guess. The report counts them, too.
+//! Promises: it chooses for each file anew. Lines are held until one adapter alone recognises more
+//! of them than any other does, at the latest at [`HELD_LINES_MAX`] or at the end of their file;
+//! then that one reads all of them from the first. An adapter that was chosen before reads on with
+//! what it remembers: rotated files are one log. When nobody or more than one recognises the lines,
+//! every one is refused: nothing is read by a guess. The report counts them, too, as of the last
+//! end of a file.
+
+use std::collections::BTreeMap;
 
 use crate::{ADAPTERS, Act, Adapter, AdapterError, Choice, Options, Problem, Quarantined, Report};
 
@@ -14,13 +18,18 @@ const HELD_BYTES_MAX: usize = 32 << 20;
 /// After so many lines one that leads alone is chosen.
 const ENOUGH_LINES: usize = 3;
 
-/// An adapter not yet chosen, or the chosen one.
+/// The adapters that were chosen, and which one of them reads this file.
 pub struct Auto {
     options: Options,
     held: Vec<(u64, String)>,
     bytes: usize,
-    chosen: Option<Box<dyn Adapter>>,
-    /// Of lines that were refused before one was chosen, which then takes them over.
+    /// Which one reads this file, or read the last one.
+    chosen: Option<&'static str>,
+    /// Whether the file of `chosen` has ended.
+    has_ended: bool,
+    opened: BTreeMap<&'static str, Box<dyn Adapter>>,
+    /// Of lines that no adapter was chosen for.
+    unread: Report,
     report: Report,
     quarantine: Vec<Quarantined>,
 }
@@ -40,37 +49,43 @@ impl Auto {
     /// Nothing is chosen yet.
     #[must_use]
     pub fn new(options: Options) -> Self {
-        let (held, report, quarantine) = Default::default();
-        Self { options, held, bytes: 0, chosen: None, report, quarantine }
+        let (held, bytes, chosen, has_ended, opened) = Default::default();
+        let (unread, report, quarantine) = Default::default();
+        Self { options, held, bytes, chosen, has_ended, opened, unread, report, quarantine }
     }
 
-    /// The name of the adapter that was chosen.
-    #[must_use]
-    pub fn chosen(&self) -> Option<&'static str> {
-        self.chosen.as_ref().map(|chosen| chosen.name())
+    /// The adapter that reads this file, if it is known.
+    fn reading(&mut self) -> Option<&mut Box<dyn Adapter>> {
+        let name = self.chosen.filter(|_| !self.has_ended)?;
+        self.opened.get_mut(name)
     }
 
     fn decide(&mut self, out: &mut Vec<Act>) {
         let lines: Vec<&str> = self.held.iter().map(|(_, line)| line.as_str()).collect();
         let Some(choice) = detect(&lines) else { return };
-        let mut adapter = (choice.open)(self.options.clone());
-        for _ in 0..std::mem::take(&mut self.report).refused {
-            // They are named already; only the count is of use.
-            adapter.refuse(0, Problem::UnknownShape);
-        }
+        let options = &self.options;
+        let open = || (choice.open)(options.clone());
+        let adapter = self.opened.entry(choice.name).or_insert_with(open);
         for (number, line) in self.held.drain(..) {
             if let Err(error) = adapter.line(number, &line, out) {
                 self.quarantine.push(refused(error));
             }
         }
-        self.chosen = Some(adapter);
+        (self.chosen, self.has_ended, self.bytes) = (Some(choice.name), false, 0);
+    }
+
+    /// All that was read so far.
+    fn count(&mut self) {
+        let mut report = self.unread.clone();
+        self.opened.values().for_each(|one| report.add(one.report()));
+        self.report = report;
     }
 
     /// Nobody alone recognises the lines that are held.
     fn give_up(&mut self) {
         for (line, _) in self.held.drain(..) {
-            self.report.lines += 1;
-            self.report.refused += 1;
+            self.unread.lines += 1;
+            self.unread.refused += 1;
             self.quarantine.push(refused(AdapterError { line, problem: Problem::UnknownShape }));
         }
         self.bytes = 0;
@@ -90,8 +105,14 @@ impl Adapter for Auto {
     }
 
     fn line(&mut self, number: u64, line: &str, out: &mut Vec<Act>) -> Result<(), AdapterError> {
-        if let Some(chosen) = &mut self.chosen {
-            return chosen.line(number, line, out);
+        if let Some(reading) = self.reading() {
+            return reading.line(number, line, out);
+        }
+        if line.trim().is_empty() {
+            return Ok(());
+        }
+        if self.has_ended {
+            (self.chosen, self.has_ended) = (None, false);
         }
         self.held.push((number, line.to_owned()));
         self.bytes += line.len();
@@ -99,48 +120,54 @@ impl Adapter for Auto {
         if is_full || self.held.len() >= ENOUGH_LINES {
             self.decide(out);
         }
-        if is_full && self.chosen.is_none() {
+        if is_full && self.reading().is_none() {
             self.give_up();
         }
         Ok(())
     }
 
     fn refuse(&mut self, number: u64, problem: Problem) -> AdapterError {
-        if let Some(chosen) = &mut self.chosen {
-            return chosen.refuse(number, problem);
+        if let Some(reading) = self.reading() {
+            return reading.refuse(number, problem);
         }
-        self.report.lines += 1;
-        self.report.refused += 1;
+        self.unread.lines += 1;
+        self.unread.refused += 1;
         AdapterError { line: number, problem }
     }
 
     /// Line numbers are of one file, so what is held is named with its own.
     fn file_end(&mut self, out: &mut Vec<Act>) {
-        if self.chosen.is_none() {
+        if self.reading().is_none() {
+            self.chosen = None;
             self.decide(out);
             self.give_up();
         }
-        if let Some(chosen) = &mut self.chosen {
-            chosen.file_end(out);
+        if let Some(reading) = self.reading() {
+            reading.file_end(out);
         }
+        self.has_ended = true;
+        self.count();
     }
 
     fn finish(&mut self, out: &mut Vec<Act>) {
-        self.file_end(out);
-        if let Some(chosen) = &mut self.chosen {
-            chosen.finish(out);
+        if !self.has_ended {
+            self.file_end(out);
         }
+        self.opened.values_mut().for_each(|one| one.finish(out));
+        self.count();
     }
 
     fn report(&self) -> &Report {
-        self.chosen.as_ref().map_or(&self.report, |chosen| chosen.report())
+        &self.report
+    }
+
+    fn chosen(&self) -> Option<&'static str> {
+        self.chosen
     }
 
     fn take_quarantined(&mut self) -> Vec<Quarantined> {
         let mut all = std::mem::take(&mut self.quarantine);
-        if let Some(chosen) = &mut self.chosen {
-            all.extend(chosen.take_quarantined());
-        }
+        self.opened.values_mut().for_each(|one| all.extend(one.take_quarantined()));
         all
     }
 }
@@ -183,6 +210,25 @@ mod tests {
         assert_eq!(auto.chosen(), Some("oidc-provider"));
         // The third is recognised, and refused by its adapter: it is no whole line of that log.
         assert_eq!((auto.report().lines, auto.report().refused), (3, 3));
+    }
+
+    #[test]
+    fn the_second_file_was_read_by_the_adapter_of_the_first() {
+        let vault = include_str!("../tests/fixtures/vault/documented.ndjson").lines().next();
+        let vault = vault.expect("a line");
+        let (mut auto, mut out) = (auto(), Vec::new());
+        let mut choices = Vec::new();
+        for lines in [&[ACCESS, ACCESS, ACCESS, ACCESS][..], &[vault], &["", " "], &[ACCESS]] {
+            for (number, line) in (1..).zip(lines) {
+                // What comes of it is its adapter's to say.
+                let _ = auto.line(number, line, &mut out);
+            }
+            auto.file_end(&mut out);
+            choices.push(auto.chosen());
+        }
+        auto.finish(&mut out);
+        assert_eq!(choices, [Some("oidc-provider"), Some("vault"), None, Some("oidc-provider")]);
+        assert_eq!(auto.report().lines, 6, "all of them are counted");
     }
 
     #[test]

@@ -177,7 +177,7 @@ impl<'n> Drafts<'n> {
         for events in &self.done {
             outgoing::check(events)?;
         }
-        Ok(self.done.into_iter().map(|events| Act { events }).collect())
+        Ok(self.done.into_iter().map(|events| Act { events, lines: None }).collect())
     }
 }
 

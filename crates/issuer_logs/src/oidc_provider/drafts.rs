@@ -82,7 +82,7 @@ pub(super) fn seal(
             });
             events.push(event);
         }
-        out.push(Act { events });
+        out.push(Act { events, lines: None });
     }
 }
 

@@ -30,6 +30,8 @@ pub(super) struct Mark {
     pub request: String,
     /// 0-based place among the lines of its request.
     pub ordinal: u32,
+    /// Its number in its file.
+    pub line: u64,
 }
 
 impl Mark {

@@ -86,14 +86,14 @@ impl OidcProvider {
         Self { naming: options.naming, provider, report: Report::default() }
     }
 
-    fn map(&mut self, text: &str, out: &mut Vec<Act>) -> Result<Fate, Problem> {
+    fn map(&mut self, number: u64, text: &str, out: &mut Vec<Act>) -> Result<Fate, Problem> {
         if text.len() > LINE_BYTES_MAX {
             return Err(Problem::TooLong);
         }
         let line: AnyLine<'_> = parse(text)?;
-        let single = |event: Event<'static>| Act { events: vec![event] };
+        let single = |event: Event<'static>| Act { events: vec![event], lines: None };
         if line.payload.is_some() && line.event.is_some() {
-            return self.provider.line(&line, out, &mut self.report);
+            return self.provider.line(number, &line, out, &mut self.report);
         } else if line.policy_id.is_some() && line.document.is_some() {
             out.push(single(policies::event(&parse::<PolicyLine<'_>>(text)?)?));
         } else if line.decision.is_some() {
@@ -123,7 +123,7 @@ impl Adapter for OidcProvider {
         }
         self.report.lines += 1;
         let before = out.len();
-        let fate = self.map(line, out);
+        let fate = self.map(number, line, out);
         self.count(&out[before..]);
         match fate {
             Ok(Fate::Mapped) => self.report.mapped += 1,

@@ -148,6 +148,7 @@ impl ProviderLog {
     /// Reads one line. On an error nothing is kept of it.
     pub(super) fn line(
         &mut self,
+        number: u64,
         line: &AnyLine<'_>,
         out: &mut Vec<Act>,
         report: &mut Report,
@@ -165,7 +166,7 @@ impl ProviderLog {
             return Ok(Fate::Skipped(event_name(event)));
         };
         let raw = line.payload.ok_or(Problem::Missing("payload"))?;
-        let mark = Mark { at, event, request: request.to_owned(), ordinal };
+        let mark = Mark { at, event, request: request.to_owned(), ordinal, line: number };
         self.part(*part, mark, parse_payload(raw)?, out, report)
     }
 
@@ -250,6 +251,7 @@ impl ProviderLog {
         let marks = items.iter().map(Item::mark).chain(closing.map(|closing| &closing.mark));
         let marks: Vec<Mark> = marks.cloned().collect();
         let Some(act_id) = marks.first().map(Mark::act_id) else { return };
+        let lines = [marks[0].line, marks[marks.len() - 1].line];
         let drafts = events(&self.naming, &mut self.grants, items, closing);
         for mark in &marks {
             if drafts.is_empty() {
@@ -261,7 +263,9 @@ impl ProviderLog {
                 report.join(mark.event);
             }
         }
+        let before = out.len();
         seal(drafts, &act_id, self.recorder.as_ref(), out);
+        out[before..].iter_mut().for_each(|act| act.lines = Some(lines));
     }
 
     fn alone(
