@@ -6,11 +6,15 @@
 //!                      └─▶ on hold or not yet usable, and ACTIVE in the table      held here
 //! ```
 //!
-//! Promises: both are compared as of the time the table was read. Memory is 32 bytes for an id of
+//! Promises: both are compared as of the time the table was read, and the answer says how long ago
+//! that is: an export that stopped would agree with itself for ever. Memory is 32 bytes for an id of
 //! the table, and a page of the ledger. Bearer values are hashed here and never sent. Exit 0
-//! without a difference, 2 with one, 1 when a row could not be read.
+//! without a difference, 2 with one, 1 when a row could not be read; 3, STALE, when nothing differs
+//! and the table is older than it may be.
 //!
 //! Refuses: tables of more than [`ROWS_MAX`] rows.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use ledgerline_api::answer::Answer;
@@ -67,7 +71,7 @@ impl ReconcileArgs {
 ///
 /// # Errors
 /// When the table cannot be read; whatever the server says.
-pub fn run(context: &mut Context, args: ReconcileArgs) -> CommandResult {
+pub fn run(context: &mut Context, args: ReconcileArgs, max_age: Option<Duration>) -> CommandResult {
     let taken_at = args.table.taken_at()?;
     let client = context.client(args.client)?;
     let register = args.table.register(&client)?;
@@ -124,7 +128,7 @@ pub fn run(context: &mut Context, args: ReconcileArgs) -> CommandResult {
         return Err(Failure::error(NO_ROW));
     }
     let in_ledger = if bad.is_empty() { compare.ledger(&known)? } else { 0 };
-    let report = compare.report(in_ledger, table_rows, bad);
+    let report = compare.report(in_ledger, table_rows, bad, max_age);
     context.screen.show(&report, shown)?;
     Ok(report.exit())
 }
@@ -147,6 +151,10 @@ struct Held {
 #[derive(Serialize)]
 struct Report {
     taken_at: Time,
+    /// Whole seconds since then.
+    age_s: u64,
+    /// Whether that is longer than it may be.
+    stale: bool,
     lines: usize,
     rows: usize,
     compared: u64,
@@ -167,6 +175,7 @@ impl Report {
         match (self.unreadable_rows.is_empty(), differs) {
             (false, _) => Exit::Error,
             (true, true) => Exit::NotVerified,
+            (true, false) if self.stale => Exit::Incomplete,
             (true, false) => Exit::Ok,
         }
     }
@@ -179,6 +188,8 @@ fn others(row: &token_table::Row) -> Vec<String> {
 
 fn shown(report: &Report) -> String {
     let mut out = facts(&[
+        ("table of", cell(&report.taken_at)),
+        ("age", format!("{} s", report.age_s)),
         ("lines", cell(&report.lines)),
         ("rows", cell(&report.rows)),
         ("usable in the ledger", cell(&report.usable_in_ledger)),
@@ -199,6 +210,12 @@ fn shown(report: &Report) -> String {
         ));
         out.push_str("they are on hold or not yet usable here, and ACTIVE there; no finding is\n");
         out.push_str("recorded of that\n");
+    }
+    if report.stale {
+        out.push_str(
+            "STALE: the table is older than it may be; what happened since is not seen.\n",
+        );
+        out.push_str("Does the export still run?\n");
     }
     if !report.unreadable_rows.is_empty() {
         out.push_str(&rows(
@@ -287,9 +304,20 @@ impl Compare<'_> {
     }
 
     /// What came of a table of so many rows, with those that could not be read.
-    fn report(self, usable_in_ledger: u64, rows: usize, unreadable_rows: Vec<Bad>) -> Report {
+    fn report(
+        self,
+        usable_in_ledger: u64,
+        rows: usize,
+        unreadable_rows: Vec<Bad>,
+        max_age: Option<Duration>,
+    ) -> Report {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let taken = Duration::from_nanos(u64::try_from(self.taken_at).unwrap_or_default());
+        let age = now.saturating_sub(taken);
         Report {
             taken_at: Time(self.taken_at),
+            age_s: age.as_secs(),
+            stale: max_age.is_some_and(|most| age > most),
             lines: rows + unreadable_rows.len(),
             rows,
             compared: self.compared,

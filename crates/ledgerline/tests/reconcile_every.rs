@@ -102,3 +102,50 @@ fn what_no_later_round_mends_ends_the_first() {
     let args = ["reconcile", "--every", "1s", "--taken-at", "2026-01-02T00:00:00Z", "t.csv"];
     assert_eq!(run(&args, &[], b"").status.code(), Some(64));
 }
+
+#[test]
+fn a_table_whose_export_had_stopped_agreed_with_itself_for_ever() {
+    let server = Server::start();
+    let idp = server.key("", "idp", &["producer"]);
+    let responder = server.key("", "night", &["responder"]);
+    let mut issued = event("a", "ISSUED", "a");
+    issued["expires_at"] = "2099-01-01T00:00:00Z".into();
+    server.record(&idp, &[issued]);
+    let table = server.write("tokens.csv", "");
+    export(&table, "a,ACTIVE\n");
+    let compare = |flags: &[&str], expected: Option<i32>, is_stale: bool| {
+        let table = table.to_str().expect("UTF-8");
+        let args = [&["reconcile", "--region", "eu", "--dry-run"], flags, &[table]].concat();
+        let output = server.run(&responder, &args);
+        let said = running::stdout(&output);
+        assert_eq!(output.status.code(), expected, "{flags:?}: {said}{}", stderr(&output));
+        assert_eq!(said.contains("STALE"), is_stale, "{said}");
+        assert!(said.contains("table of"), "{said}");
+    };
+    compare(&["--max-age", "1h"], Some(0), false);
+    compare(&[], Some(0), false);
+    let file = std::fs::File::options().append(true).open(&table).expect("a file");
+    let hours = Duration::from_secs(2 * 3600);
+    // What was recorded since is missing there: a table of before is compared as of its time.
+    file.set_modified(std::time::SystemTime::now() - hours).expect("a time");
+    let output = server.run(
+        &responder,
+        &[
+            "reconcile",
+            "--region",
+            "eu",
+            "--dry-run",
+            "--max-age",
+            "1h",
+            "-o",
+            "json",
+            table.to_str().expect("UTF-8"),
+        ],
+    );
+    let report: serde_json::Value = serde_json::from_str(&running::stdout(&output)).expect("JSON");
+    assert_eq!(report["stale"], true, "{report}");
+    assert!(report["age_s"].as_u64().expect("a number") >= 7200, "{report}");
+    let expected = if report["differences"] == serde_json::json!([]) { 3 } else { 2 };
+    compare(&["--max-age", "1h"], Some(expected), true);
+    compare(&["--max-age", "3h"], Some(if expected == 3 { 0 } else { 2 }), false);
+}

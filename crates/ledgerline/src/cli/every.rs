@@ -29,8 +29,9 @@ const LONGEST: Duration = Duration::from_secs(7 * 86_400);
   ledgerline reconcile --dry-run --taken-at 2026-11-22T10:00:00Z tokens.ndjson
   ledgerline reconcile --key-file responder.key --issuer idp --every 15m /srv/export/tokens.csv
 
-Columns as for import-tokens. Exit codes: 0 no difference, 2 differences, 1 error. With --every: 0
-once it is asked to stop (SIGTERM), whatever was found; differences are findings.")]
+Columns as for import-tokens. Exit codes: 0 no difference, 2 differences, 1 error, 3 none, and the
+table is older than --max-age (STALE). With --every: 0 once it is asked to stop (SIGTERM), whatever
+was found; differences are findings, and a stale table is a warning in the log.")]
 pub struct ReconcileEvery {
     #[command(flatten)]
     once: ReconcileArgs,
@@ -38,6 +39,10 @@ pub struct ReconcileEvery {
     /// each time.
     #[arg(long, value_name = "TIME", value_parser = pause)]
     every: Option<Duration>,
+    /// How old the table may be: 30m, 6h, 7d [default: with --every twice its time, at least a
+    /// minute].
+    #[arg(long, value_name = "TIME", value_parser = pause)]
+    max_age: Option<Duration>,
 }
 
 /// A number and a unit.
@@ -71,13 +76,20 @@ pub fn reconcile(
     context: &mut ledgerline_commands::Context,
     args: ReconcileEvery,
 ) -> CommandResult {
-    let Some(every) = args.every else { return reconcile::run(context, args.once) };
+    let Some(every) = args.every else {
+        return reconcile::run(context, args.once, args.max_age);
+    };
+    let max_age = Some(args.max_age.unwrap_or((2 * every).max(Duration::from_secs(60))));
     if !args.once.can_be_repeated() {
         return Err(Failure::usage("--every reads a file anew: no `-`, and no --taken-at"));
     }
     let stopped = stop_signals()?;
     loop {
-        match reconcile::run(context, args.once.clone()) {
+        match reconcile::run(context, args.once.clone(), max_age) {
+            Ok(Exit::Incomplete) => {
+                let why = "the table is older than it may be: does the export still run?";
+                tracing::warn!(code = "table_stale", why, "a round ended");
+            }
             Ok(exit) => tracing::info!(code = "reconciled", exit = exit as u8, "a round ended"),
             Err(failure) if failure.exit == Exit::Usage => return Err(failure),
             Err(failure) => {
