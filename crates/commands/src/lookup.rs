@@ -111,11 +111,27 @@ pub fn of_argument(
             let id = id.as_str().to_owned();
             Ok(Meant::Token(Box::new(Named { id, ..Named::default() })))
         }
+        // Not repeated: some issuers' bearer values look so, too.
+        Err(_) if is_bare_name(argument) => Err(Failure::usage(
+            "this is no token id. A jti needs its region and issuer: <region>:<issuer>:jti:<jti> \
+             (`ledgerline call list_issuers` has the names). If it is the token itself, it is in \
+             your shell history now; use `-` and give the token on standard input",
+        )),
         Err(_) if looks_like_token(argument) => Err(in_the_history()),
         Err(error) => Err(Failure::usage(format!(
-            "{error}; for the token itself use `-` and give it on standard input"
+            "{error}; for the token itself use `-` and give it on standard input. A jti alone is \
+             no token id: write <region>:<issuer>:jti:<jti>"
         ))),
     }
+}
+
+/// Whether a text is a UUID: most issuers' `jti` is one.
+pub(crate) fn is_bare_name(argument: &str) -> bool {
+    argument.len() == 36
+        && argument.bytes().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
 }
 
 /// As [`of_argument`]; for a key that may not look tokens up, the id under the region and issuer

@@ -117,7 +117,9 @@ fn accesses(context: &mut Context, args: SourcesArgs) -> CommandResult {
         }
         table.push_str(
             "accesses since the last interval ended are not in it: they are stated when theirs \
-             ends\n(write_log_interval_s of the server, 300 s unless it is set)\n",
+             ends\n(write_log_interval_s of the server, 300 s unless it is set)\nit is of events \
+             that were sent: what an administrator does, such as `keys add`, is an\nentry of its \
+             own, which names who did it (KEY_ADDED, KEY_RETIRED, REVOKED, ERASED, …)\n",
         );
         table
     })?;

@@ -115,6 +115,22 @@ fn a_token_pasted_with_its_wrapping_was_called_dead() {
 }
 
 #[test]
+fn a_jti_was_taken_for_a_token_that_nobody_knows() {
+    const JTI: &str = "0b7c1c52-6f0c-4a53-9d5e-8a1f0b3c2d4e";
+    let world = world();
+    let output = world.server.run_with(&world.responder, &["trace", JTI], b"");
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(64), "{said}");
+    assert!(said.contains("no token id") && said.contains("<region>:<issuer>:jti:<jti>"), "{said}");
+    assert!(!said.contains(JTI), "it may be a token after all: {said}");
+    // Pasted it is looked up as what it may be; that it may be a jti is said.
+    let output = world.server.run_with(&world.responder, &["trace", "-"], JTI.as_bytes());
+    let out = stdout(&output);
+    assert_eq!(output.status.code(), Some(4), "{out}");
+    assert!(out.contains("it may be a jti and no token"), "{out}");
+}
+
+#[test]
 fn an_unknown_token_was_called_inactive_and_revoked_0_of_0() {
     let world = world();
     for command in COMMANDS {

@@ -215,6 +215,11 @@ pub(super) fn hints(text: &str, tokens: &[String]) -> Vec<String> {
     if words > 1 {
         add(format!("it has {words} words: give the token alone"));
     }
+    if tokens.iter().any(|one| super::is_bare_name(one)) {
+        add("it may be a jti and no token: nothing was searched by that name. A jti needs its \
+             region and issuer: give <region>:<issuer>:jti:<jti> as the argument"
+            .to_owned());
+    }
     let long = |one: &String| one.len() >= MIN_TOKEN_BYTES || TokenId::parse(one).is_ok();
     if !tokens.iter().any(long) {
         add(format!(
