@@ -8,6 +8,8 @@ mod emitting;
 mod running;
 #[path = "../../../sdk/emitter/examples/service/app.rs"]
 mod service;
+#[path = "../../../sdk/emitter/examples/service/verify.rs"]
+mod verify;
 
 use std::io::{self, Write as _};
 use std::time::{Duration, Instant};

@@ -8,8 +8,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ledgerline_emitter::event::Event;
 use ledgerline_emitter::{Builder, HttpSettings, HttpTransport, SpoolSettings};
+use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use serde_json::json;
 
 use crate::Setup;
@@ -24,6 +27,9 @@ const IN_A_ROW: usize = 50;
 const PAUSE: Duration = Duration::from_millis(1);
 /// Connections to the service; turns of each kind.
 const CONNECTIONS: usize = 16;
+/// Tokens that are presented in turns, and who issued those that are verified.
+const TOKENS: usize = 1000;
+const ISS: &str = "https://idp.bench";
 const TURNS: u32 = 8;
 /// Set in the environment of a service without the layer.
 const BARE: &str = "ORDERS_BARE";
@@ -57,7 +63,9 @@ pub fn measure(setup: &Setup, report: &mut Report) -> Result<()> {
     let url = format!("http://{}", server.target()?.address);
     let folder = tempfile::tempdir_in(&setup.parent)?;
     report.add([calls(&server, &url, &key, &folder.path().join("calls"))?]);
-    report.add(layers(setup, &url, &key, folder.path())?);
+    for verifies in [false, true] {
+        report.add(layers(setup, &url, &key, folder.path(), verifies)?);
+    }
     Ok(())
 }
 
@@ -129,12 +137,22 @@ impl Drop for Running {
     }
 }
 
-fn start(url: &str, key: &str, spool: &Path, is_bare: bool) -> Result<Running> {
+/// A service: with or without the layer, with or without a verified token.
+#[derive(Clone, Copy)]
+struct Kind {
+    has_layer: bool,
+    verifies: bool,
+}
+
+fn start(url: &str, key: &str, spool: &Path, kind: Kind) -> Result<Running> {
     let mut command = Command::new(std::env::current_exe()?);
     command.env("ORDERS_LISTEN", "127.0.0.1:0").env("ORDERS_SPOOL", spool);
     command.env("LEDGERLINE_URL", url).env("LEDGERLINE_KEY", key).stdout(Stdio::piped());
-    if is_bare {
+    if !kind.has_layer {
         command.env(BARE, "1");
+    }
+    if kind.verifies {
+        command.env("ORDERS_ISSUER", format!("{ISS} orders {}", public_key()?));
     }
     let mut child = command.spawn()?;
     let mut line = String::new();
@@ -144,23 +162,53 @@ fn start(url: &str, key: &str, spool: &Path, is_bare: bool) -> Result<Running> {
     Ok(Running { child, target })
 }
 
-fn requests() -> Source {
-    Arc::new(|n, out| {
+fn issuer_key() -> Result<Ed25519KeyPair> {
+    Ed25519KeyPair::from_seed_unchecked(&[7; 32]).map_err(|_| anyhow::anyhow!("no key"))
+}
+
+fn public_key() -> Result<String> {
+    Ok(URL_SAFE_NO_PAD.encode(issuer_key()?.public_key().as_ref()))
+}
+
+/// Tokens of this service, as they are presented.
+fn tokens(verified: bool) -> Result<Vec<String>> {
+    let key = issuer_key()?;
+    let part = |value: serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let token = |n: usize| {
+        if !verified {
+            return format!("orders-0123456789abcdef-{n}");
+        }
+        let header = part(json!({ "alg": "EdDSA", "typ": "at+jwt", "kid": "k1" }));
+        let claims = part(json!({ "iss": ISS, "aud": "orders", "sub": format!("user-{n}"),
+            "client_id": "web", "iat": 1_767_323_045, "exp": 4_000_000_000_u64,
+            "jti": format!("0123456789abcdef-{n}"), "scope": "orders:read" }));
+        let input = format!("{header}.{claims}");
+        let signature = URL_SAFE_NO_PAD.encode(key.sign(input.as_bytes()).as_ref());
+        format!("{input}.{signature}")
+    };
+    Ok((0..TOKENS).map(token).collect())
+}
+
+fn requests(verified: bool) -> Result<Source> {
+    let tokens = tokens(verified)?;
+    Ok(Arc::new(move |n, out| {
+        let token = &tokens[usize::try_from(n).unwrap_or(0) % TOKENS];
         let head = format!(
-            "GET /orders/{n} HTTP/1.1\r\nhost: bench\r\n\
-             authorization: Bearer orders-0123456789abcdef-{}\r\n\r\n",
-            n % 1000
+            "GET /orders/{n} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {token}\r\n\r\n"
         );
         out.extend_from_slice(head.as_bytes());
         true
-    })
+    }))
 }
 
 /// The service with and without the layer, by turns: what one disturbs, it disturbs the other too.
-fn layers(setup: &Setup, url: &str, key: &str, folder: &Path) -> Result<[Row; 2]> {
-    let with = start(url, key, &folder.join("service"), false)?;
-    let bare = start(url, key, &folder.join("bare"), true)?;
-    let source = requests();
+fn layers(setup: &Setup, url: &str, key: &str, folder: &Path, verifies: bool) -> Result<[Row; 2]> {
+    let start = |name: &str, has_layer| {
+        let name = format!("{name}-{verifies}");
+        start(url, key, &folder.join(name), Kind { has_layer, verifies })
+    };
+    let (with, bare) = (start("service", true)?, start("bare", false)?);
+    let source = requests(verifies)?;
     let turn = |of: &Running, rate: Option<f64>| {
         let duration = setup.duration / 4;
         let load = Load { connections: CONNECTIONS, duration, rate, in_a_row: 1 };
@@ -185,7 +233,8 @@ fn layers(setup: &Setup, url: &str, key: &str, folder: &Path) -> Result<[Row; 2]
         format!("{rate} requests/s, {cpu:.1} µs CPU, p50 {p50:.2} ms, p99 {p99:.2} ms")
     };
     let ratio = ours.rate() / theirs.rate();
-    let what = format!("service with the layer, saturated, {CONNECTIONS} connections");
+    let handler = if verifies { "that verifies a JWT (Ed25519)" } else { "with a bare handler" };
+    let what = format!("service {handler}, layer, saturated, {CONNECTIONS} connections");
     let saturated = Row::new(what, text(&ours))
         .reference(format!("{}: without it", text(&theirs)), Some(ratio))
         .target("≥ 0.98", ratio >= 0.98);

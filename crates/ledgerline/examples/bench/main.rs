@@ -51,6 +51,8 @@ mod storage;
 mod theirs;
 mod threads;
 mod verification;
+#[path = "../../../../sdk/emitter/examples/service/verify.rs"]
+mod verify;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

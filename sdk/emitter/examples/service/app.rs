@@ -3,12 +3,13 @@
 use std::error::Error;
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Path, Request, State};
-use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
-use axum::middleware::{Next, from_fn};
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -19,6 +20,8 @@ use ledgerline_emitter::{
     Builder, Emitter, HttpSettings, HttpTransport, Signing, SpoolSettings, WhenFull,
 };
 use ledgerline_proof::note::VerifierKey;
+
+use super::verify::Verifier;
 
 /// What the environment says.
 pub struct Settings {
@@ -34,6 +37,9 @@ pub struct Settings {
     pub durable: bool,
     /// `ORDERS_SIGNING`: `deployment key_id base64-secret`, to sign by HMAC-SHA256.
     pub signing: Option<String>,
+    /// `ORDERS_ISSUER`: `issuer audience base64url-public-key` of who issues the tokens. Without it
+    /// whatever begins with `orders-` is good: for trying things out, no more.
+    pub issuer: Option<Verifier>,
     /// `ORDERS_VKEY`: the ledger's verifier key, to watch its checkpoints.
     pub vkey: Option<String>,
 }
@@ -49,6 +55,14 @@ impl Settings {
             spool: needed("ORDERS_SPOOL")?.into(),
             durable: std::env::var("ORDERS_DURABLE").is_ok(),
             signing: std::env::var("ORDERS_SIGNING").ok(),
+            issuer: match std::env::var("ORDERS_ISSUER") {
+                Ok(text) => {
+                    Some(Verifier::parse(&text).ok_or(
+                        "ORDERS_ISSUER is `issuer audience base64url-public-key` (Ed25519)",
+                    )?)
+                }
+                Err(_) => None,
+            },
             vkey: std::env::var("ORDERS_VKEY").ok(),
         })
     }
@@ -81,9 +95,12 @@ pub fn emitter(settings: &Settings) -> Result<Emitter, Box<dyn Error>> {
 }
 
 /// The routes, without and with the layer.
-pub fn routes(emitter: Option<&Emitter>) -> Result<Router, Box<dyn Error>> {
+pub fn routes(
+    issuer: Option<Verifier>,
+    emitter: Option<&Emitter>,
+) -> Result<Router, Box<dyn Error>> {
     let orders = Router::new().route("/orders/{id}", get(order).delete(delete_order));
-    let orders = orders.layer(from_fn(judge));
+    let orders = orders.layer(from_fn_with_state(issuer.map(Arc::new), judge));
     let Some(emitter) = emitter else { return Ok(orders) };
     // Outside of the judge, so that what it refuses is reported, too.
     let orders = orders.layer(EmitterLayer::new(emitter.clone(), "eu", "idp")?);
@@ -93,7 +110,7 @@ pub fn routes(emitter: Option<&Emitter>) -> Result<Router, Box<dyn Error>> {
 
 /// Serves until it is asked to stop; then delivers what is left.
 pub async fn serve(settings: &Settings, emitter: Option<Emitter>) -> Result<(), Box<dyn Error>> {
-    let routes = routes(emitter.as_ref())?;
+    let routes = routes(settings.issuer.clone(), emitter.as_ref())?;
     let listener = tokio::net::TcpListener::bind(&settings.listen).await?;
     // Whoever started it may have gone.
     let _ = writeln!(std::io::stdout(), "orders listens on http://{}", listener.local_addr()?);
@@ -111,10 +128,19 @@ async fn asked_to_stop() {
     }
 }
 
-/// Stands for what verifies tokens: those of this service begin with its name.
-async fn judge(request: Request, next: Next) -> Response {
-    let value = request.headers().get(AUTHORIZATION).map(|value| value.as_bytes().to_vec());
-    if !value.is_some_and(|value| value.starts_with(b"Bearer orders-")) {
+/// Verifies the token of each request.
+async fn judge(
+    State(issuer): State<Option<Arc<Verifier>>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let value = request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes);
+    let token = value.and_then(|value| value.strip_prefix(b"Bearer "));
+    let is_good = token.is_some_and(|token| match &issuer {
+        Some(issuer) => issuer.is_good(token),
+        None => token.starts_with(b"orders-"),
+    });
+    if !is_good {
         return StatusCode::UNAUTHORIZED.into_response();
     }
     let mut answer = next.run(request).await;
