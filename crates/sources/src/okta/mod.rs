@@ -209,6 +209,20 @@ const READ: &[&str] = &[
     "requesturi",
 ];
 
+/// The shortest of them.
+const READ_BYTES_MIN: usize = shortest(READ);
+
+const fn shortest(names: &[&str]) -> usize {
+    let (mut at, mut least) = (0, usize::MAX);
+    while at < names.len() {
+        if names[at].len() < least {
+            least = names[at].len();
+        }
+        at += 1;
+    }
+    least
+}
+
 /// Members of which nothing is read: most of a record.
 const UNREAD: &[&str] = &["request", "geographicalcontext", "securitycontext"];
 
@@ -222,18 +236,22 @@ fn lowered(value: Value<'_>) -> Value<'_> {
     match value {
         Value::Array(each) => Value::Array(each.into_iter().map(lowered).collect()),
         Value::Object(members) => {
-            let is_thing = members.iter().any(|(name, value)| {
-                let kind = value.as_str().filter(|_| name.eq_ignore_ascii_case("type"));
-                kind.is_some_and(|kind| THINGS.iter().any(|one| kind.eq_ignore_ascii_case(one)))
-            });
-            let is_typed = members.iter().any(|(name, _)| name.eq_ignore_ascii_case("type"));
+            let (mut is_typed, mut is_thing) = (false, false);
+            for (_, value) in members.iter().filter(|(name, _)| name.eq_ignore_ascii_case("type")) {
+                let is_one = |kind: &str| THINGS.iter().any(|one| kind.eq_ignore_ascii_case(one));
+                (is_typed, is_thing) = (true, is_thing || value.as_str().is_some_and(is_one));
+            }
             let pairs = members.into_vec().into_iter().map(|(name, value)| {
                 let Cow::Borrowed(name) = name else { return ("(an escaped name)", value) };
                 if is_typed && !is_thing && name == "id" {
                     return ("personid", value);
                 }
-                let known = READ.iter().find(|known| name.eq_ignore_ascii_case(known));
-                let is_read = !UNREAD.iter().any(|one| name.eq_ignore_ascii_case(one));
+                // Most names are too short to be one of those, and most values have no members.
+                let known = (name.len() >= READ_BYTES_MIN)
+                    .then(|| READ.iter().find(|known| name.eq_ignore_ascii_case(known)))
+                    .flatten();
+                let is_read = matches!(value, Value::Object(_) | Value::Array(_))
+                    && !UNREAD.iter().any(|one| name.eq_ignore_ascii_case(one));
                 (known.copied().unwrap_or(name), if is_read { lowered(value) } else { value })
             });
             Value::Object(pairs.collect())
