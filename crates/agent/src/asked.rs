@@ -1,7 +1,8 @@
 //! `--check`: what the ledger says of the agent's key, before anything is sent with it.
 //!
 //! Promises: nothing is written at the ledger. A key that would be refused, or that is another
-//! source's, is a configuration that is wrong; that the ledger was not reached is said, and is none.
+//! source's, is a configuration that is wrong; that the ledger was not reached is said, and is
+//! none.
 //!
 //! Assumes nothing of the ledger's version: one that does not tell the types of a grant is believed
 //! as far as it goes.

@@ -1,8 +1,8 @@
 //! `agent`: the command.
 //!
-//! Promises: `--check` judges everything that a start judges and opens nothing; where the ledger can
-//! be reached, it says what the key is good for. One line on standard output when events are taken.
-//! Exit 0 after SIGTERM or SIGINT, 64 for a configuration
+//! Promises: `--check` judges everything that a start judges and opens nothing; where the ledger
+//! can be reached, it says what the key is good for. One line on standard output when events are
+//! taken. Exit 0 after SIGTERM or SIGINT, 64 for a configuration
 //! that is wrong, 1 when something cannot be opened.
 
 use std::path::PathBuf;

@@ -14,13 +14,12 @@
 //! Promises: `/healthz` is `ok` only while none of them holds. The log says each change in a line,
 //! when it comes and when it is over, however many events it is about.
 //!
-//! Assumes: nobody sends events with a key that is refused for so long that [`REFUSED_FOR`] passes
-//! between two of them.
+//! Assumes: nobody sends events with a key that is refused so seldom that five minutes pass between
+//! two of them ([`crate::refusing`]).
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::counts::{Counts, Exposition, TailCounts, lock};
 use crate::emitted::Emitted;
@@ -41,8 +40,6 @@ const WORDS: [&str; 8] = [
 const AWAY_AFTER: Duration = Duration::from_secs(1);
 /// Age of what waits at which an agent is behind.
 const BEHIND_AFTER: Duration = Duration::from_secs(10);
-/// How long a refusal for the sake of the key counts: heartbeats may pass in between.
-const REFUSED_FOR: Duration = Duration::from_secs(300);
 /// How long a file may be away: whoever rotates it needs a moment.
 const MISSING_AFTER: Duration = Duration::from_secs(1);
 /// Lines in a row without an event at which a file that gave some is taken for another one.
@@ -60,46 +57,6 @@ pub struct Conditions {
     counts: Arc<Counts>,
     /// What was logged and is not over.
     told: Mutex<BTreeMap<Named, String>>,
-}
-
-/// What the outlet knows of its way, beside the emitter's counts.
-#[derive(Default)]
-pub struct Refusing {
-    /// When the ledger refused an event for the sake of the key, and why.
-    last: Mutex<Option<(Instant, String)>>,
-    is_full: AtomicBool,
-}
-
-impl Refusing {
-    /// The ledger refused an event for good.
-    pub fn refused(&self, code: &str) {
-        let is_of_the_key = matches!(
-            code,
-            "out_of_grant"
-                | "wrong_source"
-                | "wrong_tenant"
-                | "unknown_key"
-                | "retired_key"
-                | "signature_required"
-                | "bad_signature"
-                | "wrong_deployment"
-                | "wrong_alg"
-                | "forbidden"
-        );
-        if is_of_the_key {
-            *lock(&self.last) = Some((Instant::now(), code.to_owned()));
-        }
-    }
-
-    /// The spool took something, or had no room for it.
-    pub fn was_full(&self, is_full: bool) {
-        self.is_full.store(is_full, Ordering::Relaxed);
-    }
-
-    fn code(&self) -> Option<String> {
-        let last = lock(&self.last);
-        last.as_ref().filter(|(at, _)| at.elapsed() < REFUSED_FOR).map(|(_, code)| code.clone())
-    }
 }
 
 impl Conditions {
@@ -128,7 +85,7 @@ impl Conditions {
             put("spool_failed", "the spool's disk has failed".to_owned());
         }
         // Room comes back when all is sent, also when nobody asks for it.
-        if refusing.is_full.load(Ordering::Relaxed) && counts.spooled > 0 {
+        if refusing.is_full() && counts.spooled > 0 {
             put("spool_full", "the spool is full: callers are answered 503".to_owned());
         }
         if let Some(code) = &counts.denied {
@@ -229,6 +186,8 @@ impl Health for Conditions {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     #[test]
@@ -249,18 +208,5 @@ mod tests {
         check(&|tail| _ = tail.aside.insert("not_json", 50), None);
         check(&|tail| _ = tail.aside.insert("not_json", 51), Some("tail_unreadable"));
         check(&|tail| tail.is_stuck = true, Some("tail_stuck"));
-    }
-
-    #[test]
-    fn only_a_refusal_for_the_sake_of_the_key_is_one_of_the_agent() {
-        let check = |code: &str, expected: bool| {
-            let refusing = Refusing::default();
-            refusing.refused(code);
-            assert_eq!(refusing.code().is_some(), expected, "{code}");
-        };
-        check("out_of_grant", true);
-        check("wrong_source", true);
-        check("event_id_conflict", false);
-        check("secret_refused", false);
     }
 }

@@ -14,9 +14,9 @@ use ledgerline_emitter::{
 
 use crate::aside::Aside;
 use crate::clock;
-use crate::condition::Refusing;
 use crate::counts::{Counts, lock};
 use crate::outlet::{Keep, NotTaken, Outlet, Unit};
+use crate::refusing::Refusing;
 use crate::settings::Settings;
 
 /// Codes of refusals that the log says once each.

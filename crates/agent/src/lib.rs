@@ -27,6 +27,7 @@ mod face;
 mod judge;
 mod notify;
 mod outlet;
+mod refusing;
 mod running;
 mod salts;
 mod settings;

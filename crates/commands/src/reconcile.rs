@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Promises: both are compared as of the time the table was read, and the answer says how long ago
-//! that is: an export that stopped would agree with itself for ever. Memory is 32 bytes for an id of
+//! that is: an export that stopped would agree with itself for ever. Memory is 32 bytes for an id
+//! of
 //! the table, and a page of the ledger. Bearer values are hashed here and never sent. Exit 0
 //! without a difference, 2 with one, 1 when a row could not be read; 3, STALE, when nothing differs
 //! and the table is older than it may be.

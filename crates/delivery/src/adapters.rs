@@ -84,6 +84,8 @@ pub fn run(context: &mut Context, args: AdaptersArgs) -> CommandResult {
 const COLUMNS: usize = 100;
 const KINDS: usize = 40;
 const BECOMES_MIN: usize = 30;
+/// What stands above the kinds.
+const HEAD: &str = "RECORDS";
 
 /// A text in lines of at most so many characters, broken between words; a word that is longer
 /// stands alone.
@@ -128,7 +130,7 @@ fn shown(mapping: &Mapping) -> String {
     ]);
     // A name that is wider than its column takes from the other one.
     let kinds = mapping.rows.iter().flat_map(|row| wrapped(&row.kinds, KINDS));
-    let widest = kinds.map(|line| line.chars().count()).max().unwrap_or(0);
+    let widest = kinds.map(|line| line.chars().count()).max().unwrap_or(0).max(HEAD.len());
     let rest = (COLUMNS - 2).saturating_sub(widest).max(BECOMES_MIN);
     let rows = mapping.rows.iter().flat_map(|row| {
         let (kinds, becomes) = (wrapped(&row.kinds, KINDS), wrapped(row.becomes, rest));
@@ -142,8 +144,7 @@ fn shown(mapping: &Mapping) -> String {
         .map(|one| vec![one.at.to_owned(), one.rule.to_owned()])
         .collect();
     let rows: Vec<Vec<String>> = rows.collect();
-    let (rows, rules) =
-        (table(&["RECORDS", "BECOME"], &rows), table(&["IDENTIFIER", "RULE"], &rules));
+    let (rows, rules) = (table(&[HEAD, "BECOME"], &rows), table(&["IDENTIFIER", "RULE"], &rules));
     format!(
         "{head}\n{rows}\n{rules}\nWhat no row names is quarantined and counted, never dropped.\n"
     )

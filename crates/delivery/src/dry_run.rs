@@ -5,7 +5,7 @@
 //! its reason, and ends the command with 1 as it would when it is sent.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use ledgerline_api::event::{Event, Link};
@@ -16,8 +16,8 @@ use ledgerline_terminal::render::printable;
 use serde::Serialize;
 use serde_with::skip_serializing_none;
 
+use crate::chosen::{EMPTY, say};
 use crate::feed::{Came, Feed};
-use crate::ingest::AUTO;
 
 /// What a line would become.
 #[skip_serializing_none]
@@ -87,7 +87,7 @@ pub fn run(context: &mut Context, adapter: &mut dyn Adapter, files: &[PathBuf]) 
         adapter.file_end(&mut acts);
         let mut why: Vec<Why> = adapter.take_quarantined().into_iter().map(quarantined).collect();
         why.extend(unchosen(adapter, is_empty));
-        say_choice(adapter, &name);
+        say(adapter, &name);
         show(context, &name, None, &mut acts, why, &mut totals)?;
     }
     adapter.finish(&mut acts);
@@ -104,26 +104,9 @@ pub fn run(context: &mut Context, adapter: &mut dyn Adapter, files: &[PathBuf]) 
     Ok(if is_sound { Exit::Ok } else { Exit::Error })
 }
 
-/// Code and words of an empty file, for which nothing can be chosen.
-pub const EMPTY: [&str; 2] =
-    ["empty_file", "the file is empty: there is nothing to choose an adapter by"];
-
 fn unchosen(adapter: &dyn Adapter, is_empty: bool) -> Option<Why> {
     let [code, detail] = EMPTY;
     (is_empty && adapter.chosen().is_none()).then(|| Why { code, detail: detail.to_owned() })
-}
-
-/// Says on standard error by which adapter a file was read, where that was chosen.
-pub fn say_choice(adapter: &dyn Adapter, file: &str) {
-    if adapter.name() != AUTO {
-        return;
-    }
-    let by = adapter.chosen().map_or_else(
-        || "no adapter alone recognises it: name one with --adapter".to_owned(),
-        |name| format!("read by the adapter {name}"),
-    );
-    // Nothing is left to do when standard error is closed.
-    let _ = writeln!(io::stderr(), "ledgerline: {file}: {by}");
 }
 
 impl Totals {
@@ -142,8 +125,8 @@ impl Totals {
         let refused = words(self.refused.iter().map(|(code, count)| (*code, *count)).collect());
         let events: u64 = self.events.values().sum();
         format!(
-            "\nin all: {} lines, {} acts, {events} events\n  events   {}\n  skipped  {}\n  refused  \
-             {refused}\n",
+            "\nin all: {} lines, {} acts, {events} events\n  events   {}\n  skipped  {}\n  \
+             refused  {refused}\n",
             self.lines,
             self.acts,
             of(&self.events),

@@ -15,6 +15,7 @@ use ledgerline_sources::auto::Auto;
 use ledgerline_sources::{ADAPTERS, Adapter, Options, Problem, Quarantined};
 
 use crate::acts::Acts;
+use crate::chosen::{self, AUTO};
 use crate::dry_run;
 use crate::feed::{Came, Feed};
 use crate::naming::Naming;
@@ -26,8 +27,6 @@ use ledgerline_terminal::progress_bar;
 
 /// The name of our own form, beside those of the adapters.
 const OWN: &str = "ledgerline";
-/// Finds out which adapter it is.
-pub const AUTO: &str = "auto";
 
 /// What the files may hold.
 fn forms() -> PossibleValuesParser {
@@ -184,9 +183,9 @@ fn adapt(args: &IngestArgs, client: &Client, sender: &mut Sender<'_>) -> Result<
         })?;
         adapter.file_end(&mut acts);
         set_aside(adapter.as_mut(), path, sender, quarantine.as_mut())?;
-        dry_run::say_choice(adapter.as_ref(), &path.display().to_string());
+        chosen::say(adapter.as_ref(), &path.display().to_string());
         if is_empty && adapter.chosen().is_none() {
-            let [code, detail] = dry_run::EMPTY;
+            let [code, detail] = chosen::EMPTY;
             sender.refuse(0, code, detail);
         }
         sender.acts(0, &mut acts)

@@ -9,6 +9,7 @@
 
 pub mod acts;
 pub mod adapters;
+mod chosen;
 mod dry_run;
 pub mod feed;
 pub mod import_tokens;

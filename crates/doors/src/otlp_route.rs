@@ -1,8 +1,8 @@
 //! `POST /v1/otlp/v1/traces` and `/v1/otlp/v1/logs` (OTLP/HTTP 1.x).
 //!
 //! ```text
-//! 200   what was taken is on the disk; partial_success counts what was rejected, and why by code and
-//!       member
+//! 200   what was taken is on the disk; partial_success counts what was rejected, and why by code
+//!       and member
 //! 429, 503   with Retry-After: the exporter sends it again, and nothing is recorded twice
 //! else  google.rpc.Status in the encoding of the request
 //! ```

@@ -14,8 +14,9 @@ mod verify;
 use std::io::{self, Write as _};
 use std::time::{Duration, Instant};
 
-// The service's routes are made of it.
+// The service's routes and its check of tokens are made of them.
 use axum as _;
+use ed25519_dalek as _;
 use emitting::proxy::{Proxy, Way};
 use emitting::{Load, Service, check_no_secret, token_id};
 use running::Server;

@@ -69,7 +69,7 @@ fn what_is_rejected_is_counted_and_named_by_code() {
     let answer = server.call_with("POST", LOGS, Some(&key), Some((JSON, &packed)), &gzip);
     assert_eq!((answer.status, answer.text().as_str()), (200, "{}"));
     let metrics = server.get("/metrics", &server.admin).text();
-    for (verdict, count) in [("recorded", 1), ("duplicate", 1), ("refused", 2), ("skipped", 1)] {
+    for (verdict, count) in [("recorded", 1), ("duplicate", 1), ("refused", 3), ("skipped", 1)] {
         let line = format!("{{door=\"otlp_logs\",verdict=\"{verdict}\"}} {count}\n");
         assert!(metrics.contains(&line), "{line}{metrics}");
     }

@@ -247,8 +247,8 @@ pub fn from_presented(region: &str, alias: &str, token: &[u8]) -> Result<String,
     Ok(format!("{region}:{alias}:t1:{}", t1_value(token)?))
 }
 
-/// What `t1` hashes: `header.payload` of a compact JWS, everything of any other token. A JWS here is
-/// what has three parts of which the first is JSON, in base64url, with an `alg`.
+/// What `t1` hashes: `header.payload` of a compact JWS, everything of any other token. A JWS here
+/// is what has three parts of which the first is JSON, in base64url, with an `alg`.
 #[must_use]
 pub fn signing_input(presented: &[u8]) -> &[u8] {
     let dots: Vec<usize> =

@@ -88,7 +88,8 @@ mod tests {
         let verifier = Verifier::parse(&format!("https://idp.test orders {public}"));
         let verifier = verifier.expect("three parts");
         let header = json!({ "alg": "EdDSA", "typ": "at+jwt" });
-        let claims = json!({ "iss": "https://idp.test", "aud": ["orders"], "exp": 4e9 as u64 });
+        let claims =
+            json!({ "iss": "https://idp.test", "aud": ["orders"], "exp": 4_000_000_000_u64 });
         let good = token(&key, &header, &claims);
         assert!(verifier.is_good(&good));
         let with = |name: &str, value: Value| {
